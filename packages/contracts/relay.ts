@@ -1,0 +1,2 @@
+/** Contracts of nexodus.relay.v1, generated from proto/nexodus/relay/v1. */
+export * from './gen/nexodus/relay/v1/relay.ts';
