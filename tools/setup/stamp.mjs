@@ -41,9 +41,10 @@ export function folderFingerprint(folder, extension) {
  */
 export function listFiles(folder, extension) {
   try {
-    return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.name.endsWith(extension))
-      .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    // The names of a recursive listing, because its entries know their folder only from Node 20.12 on.
+    return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith(extension))
+      .map((name) => join(folder, name))
       .sort();
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
