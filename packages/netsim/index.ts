@@ -1,0 +1,14 @@
+export { CommandError } from './command.ts';
+export type { CommandOptions, CommandResult, ExitStatus } from './command.ts';
+export type { HostProcess, StopOptions, WaitForLineOptions } from './host-process.ts';
+export { iperf3 } from './iperf3.ts';
+export type { Iperf3Options, Iperf3Result } from './iperf3.ts';
+export type { Link, PacketCounter } from './link.ts';
+export type { PacketCount } from './link-rules.ts';
+export { namespaceNames, processesIn, sweep } from './namespace.ts';
+export { ping, startPing } from './ping.ts';
+export type { CountedPingOptions, PingOptions, PingResult, RunningPing } from './ping.ts';
+export type { Attachment, HostOptions, VirtualHost } from './virtual-host.ts';
+export { createVirtualNetwork } from './virtual-network.ts';
+export type { VirtualNetwork } from './virtual-network.ts';
+export type { SwitchOptions, VirtualSwitch } from './virtual-switch.ts';
