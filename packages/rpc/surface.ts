@@ -1,0 +1,80 @@
+/**
+ * Which service may be served where.
+ *
+ * A server is made for one surface and takes only services bound to that surface; the binding functions take only
+ * definitions of the packages that belong there. A service on the wrong listener does not compile, and is refused at
+ * start besides.
+ */
+import type {
+  CallContext,
+  TsProtoServiceDefinition,
+  Server,
+  ServiceImplementation,
+} from 'nice-grpc';
+
+/** Who can reach a server: the world, the other services, or the users of this machine. */
+export type Surface = 'public' | 'internal' | 'local';
+
+/** What a handler gets besides the request. */
+export type RpcContext<Identity> = CallContext & { identity: Identity };
+
+/** Packages of each surface. */
+interface SurfacePackages {
+  public: 'nexodus.api.v1' | 'nexodus.agent.v1';
+  internal:
+    | 'nexodus.ipam.v1'
+    | 'nexodus.policy.v1'
+    | 'nexodus.event.v1'
+    | 'nexodus.stun.v1'
+    | 'nexodus.relay.v1';
+  local: 'nexodus.nexd.v1';
+}
+
+const packagesOf: { readonly [S in Surface]: readonly SurfacePackages[S][] } = {
+  public: ['nexodus.api.v1', 'nexodus.agent.v1'],
+  internal: [
+    'nexodus.ipam.v1',
+    'nexodus.policy.v1',
+    'nexodus.event.v1',
+    'nexodus.stun.v1',
+    'nexodus.relay.v1',
+  ],
+  local: ['nexodus.nexd.v1'],
+};
+
+/** A definition that belongs on a surface. */
+export type DefinitionOn<S extends Surface> = TsProtoServiceDefinition & {
+  readonly fullName: `${SurfacePackages[S]}.${string}`;
+};
+
+/** A service with its implementation, for a server of one surface. */
+export interface BoundService<S extends Surface, Identity> {
+  readonly surface: S;
+  readonly fullName: string;
+  /** Adds the service to a server whose middleware provides the identity. */
+  addTo(server: Pick<Server<{ identity: Identity }>, 'add'>): void;
+}
+
+/** Binds implementations to one surface. */
+export type Binder<S extends Surface, Identity> = <D extends DefinitionOn<S>>(
+  definition: D,
+  implementation: ServiceImplementation<D, { identity: Identity }>,
+) => BoundService<S, Identity>;
+
+/**
+ * Makes the function that binds implementations to a surface, for handlers that are told who calls as `Identity`. It
+ * throws for a definition whose package does not belong there.
+ */
+export function createBinder<S extends Surface, Identity>(surface: S): Binder<S, Identity> {
+  const allowed: readonly string[] = packagesOf[surface];
+  return (definition, implementation) => {
+    if (!allowed.some((name) => definition.fullName.startsWith(`${name}.`))) {
+      throw new Error(`${definition.fullName} does not belong on a ${surface} server`);
+    }
+    return {
+      surface,
+      fullName: definition.fullName,
+      addTo: (server) => server.add(definition, implementation),
+    };
+  };
+}

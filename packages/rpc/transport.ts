@@ -1,0 +1,91 @@
+import { Channel, ChannelCredentials, type ChannelOptions, ServerCredentials } from '@grpc/grpc-js';
+
+/** Certificate and key that a server shows, and whom it lets in. PEM throughout. */
+export interface ServerTls {
+  /** Certificate chain, leaf first. */
+  certificate: string;
+  /** Private key of the leaf. */
+  key: string;
+  /** CA whose certificates clients must show (mTLS); absent lets any client in. */
+  clientCa?: string;
+}
+
+/** Whom a client believes, and what it shows. PEM throughout. */
+export interface ClientTls {
+  /** CA of the server's certificate; absent for the system's. */
+  ca?: string;
+  /** Certificate chain that the client shows (mTLS), leaf first. */
+  certificate?: string;
+  /** Private key of that certificate. */
+  key?: string;
+  /** Name to check in the server's certificate, where the address does not say it (unix sockets). */
+  serverName?: string;
+}
+
+/** Largest message that is taken or sent, in bytes: a snapshot of a large VPC fits. */
+const maxMessageBytes = 16 * 1024 * 1024;
+
+/**
+ * Pings keep streams through NATs and notice a dead peer within 30 s (20 s + 10 s).
+ */
+const keepAlive: ChannelOptions = {
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.keepalive_permit_without_calls': 0,
+};
+
+/** Options of every server. */
+export const serverOptions: ChannelOptions = {
+  'grpc.max_receive_message_length': maxMessageBytes,
+  'grpc.max_send_message_length': maxMessageBytes,
+  ...keepAlive,
+};
+
+/** Credentials of a server; plain only where the address is a unix socket that file permissions guard. */
+export function serverCredentials(tls: ServerTls | undefined): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  const pair = { cert_chain: Buffer.from(tls.certificate), private_key: Buffer.from(tls.key) };
+  const ca = tls.clientCa === undefined ? null : Buffer.from(tls.clientCa);
+  return ServerCredentials.createSsl(ca, [pair], ca !== null);
+}
+
+/** Options of a channel. */
+export interface ChannelTarget {
+  /** `host:port`, `[ipv6]:port`, `https://host:port` or `unix:/path`. */
+  address: string;
+  /** Absent only for a unix socket that file permissions guard. */
+  tls?: ClientTls;
+}
+
+/**
+ * Opens a channel. It connects at the first call, and again whenever the connection is lost, after 0.1 to 5 s.
+ *
+ * @throws when a network address has no TLS
+ */
+export function openChannel({ address, tls }: ChannelTarget): Channel {
+  const target = address.replace(/^https:\/\//, '').replace(/\/$/, '');
+  if (tls === undefined && !target.startsWith('unix:')) throw new Error(`${address} needs TLS`);
+  return new Channel(target, channelCredentials(tls), {
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.max_send_message_length': maxMessageBytes,
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.min_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 5_000,
+    'grpc.enable_http_proxy': 0,
+    'grpc.use_local_subchannel_pool': 1,
+    ...keepAlive,
+    ...(tls?.serverName === undefined
+      ? {}
+      : {
+          'grpc.ssl_target_name_override': tls.serverName,
+          'grpc.default_authority': tls.serverName,
+        }),
+  });
+}
+
+function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
+  if (tls === undefined) return ChannelCredentials.createInsecure();
+  const bytes = (pem: string | undefined): Buffer | undefined =>
+    pem === undefined ? undefined : Buffer.from(pem);
+  return ChannelCredentials.createSsl(bytes(tls.ca), bytes(tls.key), bytes(tls.certificate));
+}
