@@ -1,19 +1,19 @@
-import { createPrivateKey, createPublicKey, diffieHellman, randomBytes } from "node:crypto";
-import { inspect } from "node:util";
-import type { KeyObject } from "node:crypto";
-import { decodeBase64Key, encodeBase64Key } from "./base64-key.ts";
-import { InvalidKeyError } from "./invalid-key-error.ts";
-import { X25519_KEY_BYTES } from "./x25519-public-key.ts";
-import type { X25519PublicKey, X25519Purpose } from "./x25519-public-key.ts";
+import { createPrivateKey, createPublicKey, diffieHellman, randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
+import type { KeyObject } from 'node:crypto';
+import { decodeBase64Key, encodeBase64Key } from './base64-key.ts';
+import { InvalidKeyError } from './invalid-key-error.ts';
+import { X25519_KEY_BYTES } from './x25519-public-key.ts';
+import type { X25519PublicKey, X25519Purpose } from './x25519-public-key.ts';
 
 /** Source of `size` unpredictable bytes. */
 export type RandomBytes = (size: number) => Uint8Array;
 
 /** DER of a PKCS #8 PrivateKeyInfo for X25519, up to the 32 key bytes (RFC 8410 section 7). */
-const PKCS8_PREFIX = Buffer.from("302e020100300506032b656e04220420", "hex");
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 
 /** DER of a SubjectPublicKeyInfo for X25519, up to the 32 key bytes (RFC 8410 section 4). */
-const SPKI_PREFIX = Buffer.from("302a300506032b656e032100", "hex");
+const SPKI_PREFIX = Buffer.from('302a300506032b656e032100', 'hex');
 
 /** Clears the cofactor bits and fixes the top ones of a scalar (RFC 7748 section 5). */
 function clamp(scalar: Uint8Array): Uint8Array {
@@ -26,17 +26,17 @@ function clamp(scalar: Uint8Array): Uint8Array {
 function importPrivateKey(scalar: Uint8Array): KeyObject {
   return createPrivateKey({
     key: Buffer.concat([PKCS8_PREFIX, scalar]),
-    format: "der",
-    type: "pkcs8",
+    format: 'der',
+    type: 'pkcs8',
   });
 }
 
 function importPublicKey(key: X25519PublicKey): KeyObject {
-  return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, key]), format: "der", type: "spki" });
+  return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, key]), format: 'der', type: 'spki' });
 }
 
 function exportPublicKey(privateKey: KeyObject): Uint8Array {
-  const der = createPublicKey(privateKey).export({ format: "der", type: "spki" });
+  const der = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
   return new Uint8Array(der.subarray(SPKI_PREFIX.length));
 }
 
@@ -69,7 +69,7 @@ export class X25519PrivateKey<P extends X25519Purpose> {
   static fromBytes<P extends X25519Purpose>(bytes: Uint8Array, purpose: P): X25519PrivateKey<P> {
     if (bytes.length !== X25519_KEY_BYTES) {
       throw new InvalidKeyError(
-        "wrong-length",
+        'wrong-length',
         `A ${purpose} private key is ${X25519_KEY_BYTES} bytes, not ${bytes.length}.`,
       );
     }
@@ -93,7 +93,7 @@ export class X25519PrivateKey<P extends X25519Purpose> {
     } catch {
       // OpenSSL itself fails the derivation when the result is all zero.
     }
-    throw new InvalidKeyError("low-order", `The peer's key yields no shared secret.`);
+    throw new InvalidKeyError('low-order', `The peer's key yields no shared secret.`);
   }
 
   /** The 32 clamped bytes, to be kept where only the owner reads. */

@@ -1,5 +1,5 @@
-import { decodeBase64Key, encodeBase64Key } from "./base64-key.ts";
-import { InvalidKeyError } from "./invalid-key-error.ts";
+import { decodeBase64Key, encodeBase64Key } from './base64-key.ts';
+import { InvalidKeyError } from './invalid-key-error.ts';
 
 declare const purposeBrand: unique symbol;
 
@@ -10,7 +10,7 @@ export const X25519_KEY_BYTES = 32;
  * What a key is for. `wireguard`: the tunnel; `disco`: probes and path negotiation between
  * devices; `enrolment`: the server's one-time key of an enrolment exchange.
  */
-export type X25519Purpose = "wireguard" | "disco" | "enrolment";
+export type X25519Purpose = 'wireguard' | 'disco' | 'enrolment';
 
 /**
  * The u-coordinate of a point on Curve25519, 32 bytes little endian, branded with what it is
@@ -36,7 +36,7 @@ const LOW_ORDER_COORDINATES: ReadonlySet<bigint> = new Set([
 ]);
 
 function decodeLittleEndian(bytes: Uint8Array): bigint {
-  return BigInt(`0x${Buffer.from(bytes).reverse().toString("hex")}`);
+  return BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
 }
 
 /**
@@ -50,16 +50,16 @@ export function parseX25519PublicKey<P extends X25519Purpose>(
 ): X25519PublicKey<P> {
   if (bytes.length !== X25519_KEY_BYTES) {
     throw new InvalidKeyError(
-      "wrong-length",
+      'wrong-length',
       `A ${purpose} public key is ${X25519_KEY_BYTES} bytes, not ${bytes.length}.`,
     );
   }
   const coordinate = decodeLittleEndian(bytes);
   if (coordinate >= PRIME) {
-    throw new InvalidKeyError("non-canonical", `The ${purpose} public key is not canonical.`);
+    throw new InvalidKeyError('non-canonical', `The ${purpose} public key is not canonical.`);
   }
   if (LOW_ORDER_COORDINATES.has(coordinate)) {
-    throw new InvalidKeyError("low-order", `The ${purpose} public key is a point of low order.`);
+    throw new InvalidKeyError('low-order', `The ${purpose} public key is a point of low order.`);
   }
   return new Uint8Array(bytes) as X25519PublicKey<P>;
 }

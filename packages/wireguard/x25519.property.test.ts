@@ -1,12 +1,12 @@
-import fc from "fast-check";
-import { expect, test } from "vitest";
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
 import {
   InvalidKeyError,
   WireGuardPrivateKey,
   formatX25519PublicKey,
   parseWireGuardPublicKey,
   wireGuardPublicKeyFromBytes,
-} from "./index.ts";
+} from './index.ts';
 
 const seeds = fc.uint8Array({ minLength: 32, maxLength: 32 });
 
@@ -19,7 +19,7 @@ function throwsOnlyInvalidKey(act: () => unknown): boolean {
   }
 }
 
-test("both sides of an exchange agree, and every derived public key is accepted", () => {
+test('both sides of an exchange agree, and every derived public key is accepted', () => {
   fc.assert(
     fc.property(seeds, seeds, (left, right) => {
       const a = WireGuardPrivateKey.fromBytes(left);
@@ -31,7 +31,7 @@ test("both sides of an exchange agree, and every derived public key is accepted"
   );
 });
 
-test("outside bytes and texts are accepted or refused with the declared error", () => {
+test('outside bytes and texts are accepted or refused with the declared error', () => {
   fc.assert(
     fc.property(
       fc.oneof(fc.uint8Array({ maxLength: 64 }), seeds),
@@ -42,7 +42,7 @@ test("outside bytes and texts are accepted or refused with the declared error", 
   );
   fc.assert(
     fc.property(
-      fc.oneof(fc.string({ unit: "binary" }), fc.base64String()),
+      fc.oneof(fc.string({ unit: 'binary' }), fc.base64String()),
       (text) =>
         throwsOnlyInvalidKey(() => parseWireGuardPublicKey(text)) &&
         throwsOnlyInvalidKey(() => WireGuardPrivateKey.fromBase64(text)),
