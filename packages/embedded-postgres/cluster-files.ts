@@ -8,21 +8,21 @@ import {
   rm,
   statfs,
   writeFile,
-} from "node:fs/promises";
-import { join } from "node:path";
+} from 'node:fs/promises';
+import { join } from 'node:path';
 
-import { EmbeddedPostgresError } from "./embedded-postgres-error.ts";
-import { POSTGRES_MAJOR_VERSION } from "./postgres-binaries.ts";
-import { runProgram } from "./postmaster.ts";
-import { ServerLog } from "./server-log.ts";
-import { createServerView } from "./server-view.ts";
-import type { ServerDirectories } from "./server-view.ts";
-import { systemErrorCode } from "./system-error.ts";
+import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
+import { POSTGRES_MAJOR_VERSION } from './postgres-binaries.ts';
+import { runProgram } from './postmaster.ts';
+import { ServerLog } from './server-log.ts';
+import { createServerView } from './server-view.ts';
+import type { ServerDirectories } from './server-view.ts';
+import { systemErrorCode } from './system-error.ts';
 
 /** The superuser of the cluster and the owner of its databases. */
-export const ADMIN_ROLE = "nexodus";
+export const ADMIN_ROLE = 'nexodus';
 
-const PEER_MAP = "nexodus";
+const PEER_MAP = 'nexodus';
 
 /** What making a cluster is done with. */
 export interface ClusterOptions {
@@ -46,19 +46,19 @@ export async function ensureCluster(options: ClusterOptions): Promise<void> {
   if (version === POSTGRES_MAJOR_VERSION) return;
   if (version !== undefined) {
     throw new EmbeddedPostgresError(
-      "INCOMPATIBLE_VERSION",
+      'INCOMPATIBLE_VERSION',
       `${directories.clusterDirectory} was written by PostgreSQL ${version} and this is ${POSTGRES_MAJOR_VERSION}; ` +
-        "dump it with the old version and restore it here, or choose another data directory",
+        'dump it with the old version and restore it here, or choose another data directory',
     );
   }
-  const draft = join(home, "data.new");
+  const draft = join(home, 'data.new');
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { mode: 0o700 });
   await chown(draft, user.uid, user.gid);
   const view = createServerView({ ...directories, clusterDirectory: draft }, user);
-  const sync = options.isDurable ? [] : ["--no-sync"];
+  const sync = options.isDurable ? [] : ['--no-sync'];
   await runProgram(
-    view.command("initdb", [...initdbArguments(view.clusterDirectory), ...sync]),
+    view.command('initdb', [...initdbArguments(view.clusterDirectory), ...sync]),
     new ServerLog(undefined),
   );
   await rename(draft, directories.clusterDirectory);
@@ -75,8 +75,8 @@ export async function writeAccessRules(
   clientAccount: string,
 ): Promise<void> {
   const files = [
-    ["pg_hba.conf", `local all all peer map=${PEER_MAP}\n`],
-    ["pg_ident.conf", `${PEER_MAP} "${clientAccount}" all\n`],
+    ['pg_hba.conf', `local all all peer map=${PEER_MAP}\n`],
+    ['pg_ident.conf', `${PEER_MAP} "${clientAccount}" all\n`],
   ] as const;
   for (const [name, content] of files) {
     const path = join(clusterDirectory, name);
@@ -97,17 +97,17 @@ export async function requireFreeSpace(directory: string, minimumFreeBytes: numb
   const freeBytes = bavail * bsize;
   if (freeBytes >= minimumFreeBytes) return;
   throw new EmbeddedPostgresError(
-    "DISK_FULL",
+    'DISK_FULL',
     `${directory} has ${toMebibytes(freeBytes)} MiB left and PostgreSQL needs ${toMebibytes(minimumFreeBytes)} MiB; ` +
-      "free some space or choose another data directory",
+      'free some space or choose another data directory',
   );
 }
 
 async function readClusterVersion(clusterDirectory: string): Promise<string | undefined> {
   try {
-    return (await readFile(join(clusterDirectory, "PG_VERSION"), "utf8")).trim();
+    return (await readFile(join(clusterDirectory, 'PG_VERSION'), 'utf8')).trim();
   } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -116,19 +116,23 @@ function initdbArguments(clusterDirectory: string): string[] {
   return [
     `--pgdata=${clusterDirectory}`,
     `--username=${ADMIN_ROLE}`,
-    "--auth-local=peer",
-    "--auth-host=reject",
-    "--encoding=UTF8",
-    "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
-    "--no-instructions",
+    '--auth-local=peer',
+    '--auth-host=reject',
+    '--encoding=UTF8',
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--no-instructions',
   ];
 }
 
 async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  await directory.sync().finally(() => directory.close());
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
 }
 
 function toMebibytes(bytes: number): number {

@@ -1,28 +1,28 @@
-import { chmod, mkdir, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { chmod, mkdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 
-import { Client } from "pg";
+import { Client } from 'pg';
 
-import { ADMIN_ROLE, ensureCluster, requireFreeSpace, writeAccessRules } from "./cluster-files.ts";
-import { lockDataDirectory } from "./data-directory-lock.ts";
-import { EmbeddedPostgresError } from "./embedded-postgres-error.ts";
-import { findPostgresBinaries, openBinariesToOthers } from "./postgres-binaries.ts";
-import { startPostmaster } from "./postmaster.ts";
-import type { Postmaster } from "./postmaster.ts";
-import { endResidentProcesses } from "./resident-processes.ts";
-import { LOG_LINE_PREFIX, ServerLog } from "./server-log.ts";
-import type { EmbeddedPostgresLogger } from "./server-log.ts";
-import { chooseServerUser, createServerView } from "./server-view.ts";
-import { makeSocketDirectory, SOCKET_PORT } from "./socket-directory.ts";
-import type { SocketDirectory } from "./socket-directory.ts";
-import { systemErrorCode } from "./system-error.ts";
+import { ADMIN_ROLE, ensureCluster, requireFreeSpace, writeAccessRules } from './cluster-files.ts';
+import { lockDataDirectory } from './data-directory-lock.ts';
+import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
+import { findPostgresBinaries, openBinariesToOthers } from './postgres-binaries.ts';
+import { startPostmaster } from './postmaster.ts';
+import type { Postmaster } from './postmaster.ts';
+import { endResidentProcesses } from './resident-processes.ts';
+import { LOG_LINE_PREFIX, ServerLog } from './server-log.ts';
+import type { EmbeddedPostgresLogger } from './server-log.ts';
+import { chooseServerUser, createServerView } from './server-view.ts';
+import { makeSocketDirectory, SOCKET_PORT } from './socket-directory.ts';
+import type { SocketDirectory } from './socket-directory.ts';
+import { systemErrorCode } from './system-error.ts';
 
 /** Room for the write-ahead log (16 MiB a segment) and a new cluster (40 MiB). */
 const MINIMUM_FREE_BYTES = 128 * 2 ** 20;
 
 const DEFAULT_MAX_CONNECTIONS = 200;
 
-const DUPLICATE_DATABASE_STATE = "42P04";
+const DUPLICATE_DATABASE_STATE = '42P04';
 
 /** How an embedded PostgreSQL is started. */
 export interface EmbeddedPostgresOptions {
@@ -76,11 +76,11 @@ export async function startCluster(
   options: EmbeddedPostgresOptions,
   tuning: ClusterTuning,
 ): Promise<EmbeddedPostgres> {
-  const home = resolve(options.dataDir, "postgres");
+  const home = resolve(options.dataDir, 'postgres');
   try {
     await mkdir(home, { recursive: true, mode: 0o700 });
     await chmod(home, 0o700);
-    const lock = await lockDataDirectory(join(home, "lock"));
+    const lock = await lockDataDirectory(join(home, 'lock'));
     try {
       const { postmaster, socket } = await startLocked(home, options, tuning);
       const release = (): Promise<void> => socket.remove().finally(() => lock.release());
@@ -99,7 +99,7 @@ async function startLocked(
   options: EmbeddedPostgresOptions,
   tuning: ClusterTuning,
 ): Promise<{ postmaster: Postmaster; socket: SocketDirectory }> {
-  const clusterDirectory = join(home, "data");
+  const clusterDirectory = join(home, 'data');
   const user = await chooseServerUser(clusterDirectory);
   await requireFreeSpace(home, options.minimumFreeBytes ?? MINIMUM_FREE_BYTES);
   const binaries = findPostgresBinaries();
@@ -115,9 +115,9 @@ async function startLocked(
       ...serverSettings(view.socketDirectory, options.maxConnections),
       ...tuning.settings,
     };
-    const args = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+    const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const postmaster = await startPostmaster({
-      command: view.command("postgres", ["-D", view.clusterDirectory, ...args]),
+      command: view.command('postgres', ['-D', view.clusterDirectory, ...args]),
       clusterDirectory,
       log: new ServerLog(options.logger),
       onUnexpectedExit: options.onUnexpectedExit,
@@ -136,8 +136,8 @@ async function clearRemains(
 ): Promise<void> {
   const ended = await endResidentProcesses(clusterDirectory);
   if (ended > 0)
-    logger?.warn({ processes: ended }, "ended the postgres that an earlier run left behind");
-  await rm(join(clusterDirectory, "postmaster.pid"), { force: true });
+    logger?.warn({ processes: ended }, 'ended the postgres that an earlier run left behind');
+  await rm(join(clusterDirectory, 'postmaster.pid'), { force: true });
 }
 
 function serverSettings(
@@ -145,18 +145,18 @@ function serverSettings(
   maxConnections = DEFAULT_MAX_CONNECTIONS,
 ): Record<string, string> {
   return {
-    listen_addresses: "",
+    listen_addresses: '',
     unix_socket_directories: `"${socketDirectory.replaceAll('"', '""')}"`,
-    unix_socket_permissions: "0700",
+    unix_socket_permissions: '0700',
     port: String(SOCKET_PORT),
     max_connections: String(maxConnections),
-    logging_collector: "off",
-    log_destination: "stderr",
+    logging_collector: 'off',
+    log_destination: 'stderr',
     log_line_prefix: LOG_LINE_PREFIX,
     // Statements can quote what people typed.
-    log_min_error_statement: "panic",
-    log_timezone: "UTC",
-    timezone: "UTC",
+    log_min_error_statement: 'panic',
+    log_timezone: 'UTC',
+    timezone: 'UTC',
   };
 }
 
@@ -165,7 +165,7 @@ function createHandle(
   host: string,
   release: () => Promise<void>,
 ): EmbeddedPostgres {
-  const connection = { host, port: SOCKET_PORT, user: ADMIN_ROLE, database: "postgres" };
+  const connection = { host, port: SOCKET_PORT, user: ADMIN_ROLE, database: 'postgres' };
   const url = (database = connection.database, role = connection.user): string =>
     `postgresql://${encodeURIComponent(role)}@${encodeURIComponent(host)}/${encodeURIComponent(database)}`;
   let stopped: Promise<void> | undefined;
@@ -196,18 +196,18 @@ async function createDatabase(connection: EmbeddedPostgresConnection, name: stri
 function asEmbeddedPostgresError(error: unknown, home: string): EmbeddedPostgresError {
   if (error instanceof EmbeddedPostgresError) return error;
   switch (systemErrorCode(error)) {
-    case "ENOSPC":
-    case "EDQUOT":
+    case 'ENOSPC':
+    case 'EDQUOT':
       return new EmbeddedPostgresError(
-        "DISK_FULL",
+        'DISK_FULL',
         `no space left in ${home}; free some and start again`,
         { cause: error },
       );
-    case "EACCES":
-    case "EPERM":
-    case "EROFS":
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
       return new EmbeddedPostgresError(
-        "NOT_PERMITTED",
+        'NOT_PERMITTED',
         `${home} cannot be written by this user; choose another data directory`,
         {
           cause: error,
@@ -215,7 +215,7 @@ function asEmbeddedPostgresError(error: unknown, home: string): EmbeddedPostgres
       );
     default:
       return new EmbeddedPostgresError(
-        "START_FAILED",
+        'START_FAILED',
         `PostgreSQL cannot be started in ${home}: ${String(error)}`,
         {
           cause: error,

@@ -1,8 +1,8 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 
-import { EmbeddedPostgresError } from "./embedded-postgres-error.ts";
+import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
 
 /** A kernel lock on one data directory, held until released or until this process ends, however it ends. */
 export interface DataDirectoryLock {
@@ -20,7 +20,7 @@ export interface DataDirectoryLock {
  */
 export async function lockDataDirectory(lockPath: string): Promise<DataDirectoryLock> {
   // A plain descriptor: a FileHandle nobody refers to is closed by the garbage collector, and the lock with it.
-  const descriptor = openSync(lockPath, "a", 0o600);
+  const descriptor = openSync(lockPath, 'a', 0o600);
   try {
     await flock(descriptor, lockPath);
   } catch (error) {
@@ -37,19 +37,19 @@ export async function lockDataDirectory(lockPath: string): Promise<DataDirectory
 }
 
 async function flock(descriptor: number, lockPath: string): Promise<void> {
-  const child = spawn("flock", ["--exclusive", "--nonblock", "3"], {
-    stdio: ["ignore", "ignore", "ignore", descriptor],
+  const child = spawn('flock', ['--exclusive', '--nonblock', '3'], {
+    stdio: ['ignore', 'ignore', 'ignore', descriptor],
   });
-  const [status] = await once(child, "close").catch((cause: unknown) => {
+  const [status] = await once(child, 'close').catch((cause: unknown) => {
     throw new EmbeddedPostgresError(
-      "UNSUPPORTED_PLATFORM",
-      "the program flock cannot be run; install the package util-linux",
+      'UNSUPPORTED_PLATFORM',
+      'the program flock cannot be run; install the package util-linux',
       { cause },
     );
   });
   if (status !== 0) {
     throw new EmbeddedPostgresError(
-      "DATA_DIRECTORY_IN_USE",
+      'DATA_DIRECTORY_IN_USE',
       `another running instance holds ${lockPath}; stop it or choose another data directory`,
     );
   }

@@ -9,12 +9,12 @@
  * - `START_FAILED`: anything else; the message ends with the server's last log lines.
  */
 export type EmbeddedPostgresErrorCode =
-  | "DATA_DIRECTORY_IN_USE"
-  | "INCOMPATIBLE_VERSION"
-  | "DISK_FULL"
-  | "NOT_PERMITTED"
-  | "UNSUPPORTED_PLATFORM"
-  | "START_FAILED";
+  | 'DATA_DIRECTORY_IN_USE'
+  | 'INCOMPATIBLE_VERSION'
+  | 'DISK_FULL'
+  | 'NOT_PERMITTED'
+  | 'UNSUPPORTED_PLATFORM'
+  | 'START_FAILED';
 
 /** The only error `startEmbeddedPostgres` rejects with. The message names the cause and the remedy in one line. */
 export class EmbeddedPostgresError extends Error {
@@ -23,7 +23,7 @@ export class EmbeddedPostgresError extends Error {
 
   constructor(code: EmbeddedPostgresErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = "EmbeddedPostgresError";
+    this.name = 'EmbeddedPostgresError';
     this.code = code;
   }
 }

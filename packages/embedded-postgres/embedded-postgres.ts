@@ -1,5 +1,5 @@
-import { startCluster } from "./cluster.ts";
-import type { EmbeddedPostgres, EmbeddedPostgresOptions } from "./cluster.ts";
+import { startCluster } from './cluster.ts';
+import type { EmbeddedPostgres, EmbeddedPostgresOptions } from './cluster.ts';
 
 /**
  * Starts a real PostgreSQL 18 on `<dataDir>/postgres`, making the cluster at first, and waits until it accepts

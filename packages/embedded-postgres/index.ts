@@ -1,9 +1,9 @@
-export { startEmbeddedPostgres } from "./embedded-postgres.ts";
+export { startEmbeddedPostgres } from './embedded-postgres.ts';
 export type {
   EmbeddedPostgres,
   EmbeddedPostgresConnection,
   EmbeddedPostgresOptions,
-} from "./cluster.ts";
-export { EmbeddedPostgresError } from "./embedded-postgres-error.ts";
-export type { EmbeddedPostgresErrorCode } from "./embedded-postgres-error.ts";
-export type { EmbeddedPostgresLogger } from "./server-log.ts";
+} from './cluster.ts';
+export { EmbeddedPostgresError } from './embedded-postgres-error.ts';
+export type { EmbeddedPostgresErrorCode } from './embedded-postgres-error.ts';
+export type { EmbeddedPostgresLogger } from './server-log.ts';

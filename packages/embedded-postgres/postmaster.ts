@@ -1,13 +1,13 @@
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
-import { EmbeddedPostgresError } from "./embedded-postgres-error.ts";
-import type { ServerLog } from "./server-log.ts";
-import { systemErrorCode } from "./system-error.ts";
+import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
+import type { ServerLog } from './server-log.ts';
+import { systemErrorCode } from './system-error.ts';
 
 /** How often the status file is read while the server starts. */
 const STATUS_INTERVAL_MS = 10;
@@ -22,14 +22,14 @@ const STOP_TIMEOUT_MS = 30_000;
 const STATUS_LINE = 7;
 
 /** The first lines of SQLSTATE classes by which a failed start is told apart. */
-const DISK_FULL_STATE = "53100";
-const LOCK_FILE_EXISTS_STATE = "F0001";
+const DISK_FULL_STATE = '53100';
+const LOCK_FILE_EXISTS_STATE = 'F0001';
 
 /** Environment of PostgreSQL's programs: nothing of this process's own environment, which may hold secrets. */
 const PROGRAM_ENVIRONMENT = {
-  LC_ALL: "C",
-  TZ: "UTC",
-  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  LC_ALL: 'C',
+  TZ: 'UTC',
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
 };
 
 /** What a postmaster is started with. */
@@ -66,10 +66,10 @@ export async function startPostmaster(options: PostmasterOptions): Promise<Postm
   });
   const stop = async (): Promise<void> => {
     isStopping = true;
-    child.kill("SIGINT");
+    child.kill('SIGINT');
     const timeout = new AbortController();
-    const late = delay(STOP_TIMEOUT_MS, "late", { signal: timeout.signal }).catch(() => "ended");
-    if ((await Promise.race([ended, late])) === "late") child.kill("SIGQUIT");
+    const late = delay(STOP_TIMEOUT_MS, 'late', { signal: timeout.signal }).catch(() => 'ended');
+    if ((await Promise.race([ended, late])) === 'late') child.kill('SIGQUIT');
     await ended;
     timeout.abort();
   };
@@ -104,18 +104,18 @@ function spawnProgram(
 ): { child: ChildProcess; exited: Promise<EmbeddedPostgresError> } {
   // A session of its own: Ctrl-C at the terminal reaches this process alone, which then stops things in order.
   const child = spawn(file, args, {
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ['ignore', 'ignore', 'pipe'],
     detached: true,
-    cwd: "/",
+    cwd: '/',
     env: PROGRAM_ENVIRONMENT,
   });
-  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => log.write(chunk));
-  const exited = once(child, "close").then(
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => log.write(chunk));
+  const exited = once(child, 'close').then(
     ([status, signal]: unknown[]) =>
       explainExit(log, `status ${String(status)}, signal ${String(signal)}`),
     (cause: unknown) =>
       new EmbeddedPostgresError(
-        "UNSUPPORTED_PLATFORM",
+        'UNSUPPORTED_PLATFORM',
         `the program ${file} cannot be run; install util-linux`,
         { cause },
       ),
@@ -126,19 +126,19 @@ function spawnProgram(
 function explainExit(log: ServerLog, how: string): EmbeddedPostgresError {
   const tail = log.tail();
   // initdb prints strerror(3) and no SQLSTATE; LC_ALL=C fixes the words.
-  if (log.fatalStates.has(DISK_FULL_STATE) || tail.includes("No space left on device")) {
+  if (log.fatalStates.has(DISK_FULL_STATE) || tail.includes('No space left on device')) {
     return new EmbeddedPostgresError(
-      "DISK_FULL",
+      'DISK_FULL',
       `no space left for PostgreSQL's data; free some and start again (${tail})`,
     );
   }
   if (log.fatalStates.has(LOCK_FILE_EXISTS_STATE)) {
     return new EmbeddedPostgresError(
-      "DATA_DIRECTORY_IN_USE",
+      'DATA_DIRECTORY_IN_USE',
       `another PostgreSQL server uses the data directory (${tail})`,
     );
   }
-  return new EmbeddedPostgresError("START_FAILED", `PostgreSQL ended (${how}): ${tail}`);
+  return new EmbeddedPostgresError('START_FAILED', `PostgreSQL ended (${how}): ${tail}`);
 }
 
 async function becomeReady(
@@ -156,17 +156,17 @@ async function becomeReady(
     await delay(STATUS_INTERVAL_MS);
   }
   throw new EmbeddedPostgresError(
-    "START_FAILED",
+    'START_FAILED',
     `PostgreSQL was not ready after ${START_TIMEOUT_MS / 1000} s`,
   );
 }
 
 async function isAccepting(clusterDirectory: string, pid: number | undefined): Promise<boolean> {
   try {
-    const lines = (await readFile(join(clusterDirectory, "postmaster.pid"), "utf8")).split("\n");
-    return lines[0] === String(pid) && lines[STATUS_LINE]?.trim() === "ready";
+    const lines = (await readFile(join(clusterDirectory, 'postmaster.pid'), 'utf8')).split('\n');
+    return lines[0] === String(pid) && lines[STATUS_LINE]?.trim() === 'ready';
   } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return false;
+    if (systemErrorCode(error) === 'ENOENT') return false;
     throw error;
   }
 }

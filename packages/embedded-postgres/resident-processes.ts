@@ -1,9 +1,9 @@
-import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
-import { EmbeddedPostgresError } from "./embedded-postgres-error.ts";
-import { systemErrorCode } from "./system-error.ts";
+import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
+import { systemErrorCode } from './system-error.ts';
 
 /** How often `/proc` is read while waiting for processes to end. A scan costs a few milliseconds. */
 const SCAN_INTERVAL_MS = 50;
@@ -29,45 +29,45 @@ export async function endResidentProcesses(clusterDirectory: string): Promise<nu
   const found = await residentProcesses(clusterDirectory);
   if (found.length === 0) return 0;
   const postmaster = await postmasterPid(clusterDirectory);
-  if (postmaster !== undefined && found.includes(postmaster)) signal(postmaster, "SIGINT");
+  if (postmaster !== undefined && found.includes(postmaster)) signal(postmaster, 'SIGINT');
   if (await allEnded(clusterDirectory, FAST_SHUTDOWN_MS)) return found.length;
-  for (const pid of await residentProcesses(clusterDirectory)) signal(pid, "SIGQUIT");
+  for (const pid of await residentProcesses(clusterDirectory)) signal(pid, 'SIGQUIT');
   if (await allEnded(clusterDirectory, IMMEDIATE_SHUTDOWN_MS)) return found.length;
   const left = await residentProcesses(clusterDirectory);
   throw new EmbeddedPostgresError(
-    "DATA_DIRECTORY_IN_USE",
-    `PostgreSQL processes of an earlier run do not end (${left.join(", ")}); end them and start again`,
+    'DATA_DIRECTORY_IN_USE',
+    `PostgreSQL processes of an earlier run do not end (${left.join(', ')}); end them and start again`,
   );
 }
 
 /** The process id in the first line of `postmaster.pid`, undefined when there is no such file. */
 export async function postmasterPid(clusterDirectory: string): Promise<number | undefined> {
   try {
-    const [line = ""] = (await readFile(join(clusterDirectory, "postmaster.pid"), "utf8")).split(
-      "\n",
+    const [line = ''] = (await readFile(join(clusterDirectory, 'postmaster.pid'), 'utf8')).split(
+      '\n',
     );
     const pid = Number.parseInt(line, 10);
     return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
   } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
 
 async function residentProcesses(clusterDirectory: string): Promise<number[]> {
   const home = await stat(clusterDirectory, { bigint: true }).catch((error: unknown) => {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;
   });
   if (home === undefined) return [];
-  const names = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const residents = await Promise.all(
     names.map(async (name) => {
       try {
         const cwd = await stat(`/proc/${name}/cwd`, { bigint: true });
         if (cwd.ino !== home.ino || cwd.dev !== home.dev) return [];
-        const program = await readFile(`/proc/${name}/comm`, "utf8");
-        return program.trim() === "postgres" ? [Number(name)] : [];
+        const program = await readFile(`/proc/${name}/comm`, 'utf8');
+        return program.trim() === 'postgres' ? [Number(name)] : [];
       } catch {
         // Ended meanwhile, or another user's process, which cannot work inside a directory of mode 0700.
         return [];
@@ -89,6 +89,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {
-    if (systemErrorCode(error) !== "ESRCH") throw error;
+    if (systemErrorCode(error) !== 'ESRCH') throw error;
   }
 }

@@ -1,11 +1,11 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { stat } from "node:fs/promises";
-import { userInfo } from "node:os";
-import { join } from "node:path";
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
 
-import { EmbeddedPostgresError } from "./embedded-postgres-error.ts";
-import { systemErrorCode } from "./system-error.ts";
+import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
+import { systemErrorCode } from './system-error.ts';
 
 /**
  * How PostgreSQL's programs see the machine.
@@ -39,7 +39,7 @@ export interface ServerView {
   /** The socket directory as the server sees it. */
   readonly socketDirectory: string;
   /** The command line that runs one of PostgreSQL's programs in this view. */
-  command(program: "initdb" | "postgres", args: readonly string[]): readonly [string, ...string[]];
+  command(program: 'initdb' | 'postgres', args: readonly string[]): readonly [string, ...string[]];
 }
 
 /** The directories PostgreSQL needs, as this process sees them. */
@@ -53,7 +53,7 @@ export interface ServerDirectories {
 const SERVER_ID = 60_989;
 
 /** Directories of the Filesystem Hierarchy Standard that the server itself does not need. */
-const MOUNT_POINTS = ["/mnt", "/media", "/srv", "/opt"];
+const MOUNT_POINTS = ['/mnt', '/media', '/srv', '/opt'];
 
 const ENTER_VIEW = `
 set -e
@@ -80,21 +80,21 @@ export async function chooseServerUser(
   clusterDirectory: string,
 ): Promise<{ uid: number; gid: number }> {
   const owner = await stat(clusterDirectory).catch((error: unknown) => {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;
   });
   const uid = process.getuid?.();
   const gid = process.getgid?.();
   if (uid === undefined || gid === undefined) {
     throw new EmbeddedPostgresError(
-      "UNSUPPORTED_PLATFORM",
-      "the embedded PostgreSQL runs on Linux only",
+      'UNSUPPORTED_PLATFORM',
+      'the embedded PostgreSQL runs on Linux only',
     );
   }
   if (uid !== 0) {
     if (owner === undefined || owner.uid === uid) return { uid, gid };
     throw new EmbeddedPostgresError(
-      "NOT_PERMITTED",
+      'NOT_PERMITTED',
       `${clusterDirectory} belongs to user id ${owner.uid}; start as root or choose another data directory`,
     );
   }
@@ -116,11 +116,11 @@ export function createServerView(
       clusterDirectory: directories.clusterDirectory,
       socketDirectory: directories.socketDirectory,
       command: (program, args) => [
-        "setpriv",
-        "--pdeathsig",
-        "INT",
-        "--",
-        join(directories.binaries, "bin", program),
+        'setpriv',
+        '--pdeathsig',
+        'INT',
+        '--',
+        join(directories.binaries, 'bin', program),
         ...args,
       ],
     };
@@ -130,21 +130,21 @@ export function createServerView(
   const places = [view, binaries, clusterDirectory, socketDirectory, `${user.uid}:${user.gid}`];
   return {
     ...user,
-    clientAccount: "root",
-    clusterDirectory: join(view, "cluster"),
-    socketDirectory: join(view, "socket"),
+    clientAccount: 'root',
+    clusterDirectory: join(view, 'cluster'),
+    socketDirectory: join(view, 'socket'),
     command: (program, args) => [
-      "unshare",
-      "--mount",
-      "--propagation",
-      "private",
-      "--",
-      "sh",
-      "-c",
+      'unshare',
+      '--mount',
+      '--propagation',
+      'private',
+      '--',
+      'sh',
+      '-c',
       ENTER_VIEW,
-      "enter-view",
+      'enter-view',
       ...places,
-      join(view, "native/bin", program),
+      join(view, 'native/bin', program),
       ...args,
     ],
   };
@@ -157,8 +157,8 @@ export function chooseMountPoint(paths: readonly string[]): string {
   );
   if (free === undefined) {
     throw new EmbeddedPostgresError(
-      "NOT_PERMITTED",
-      `one of ${MOUNT_POINTS.join(", ")} must be free of PostgreSQL data`,
+      'NOT_PERMITTED',
+      `one of ${MOUNT_POINTS.join(', ')} must be free of PostgreSQL data`,
     );
   }
   return free;
@@ -166,17 +166,17 @@ export function chooseMountPoint(paths: readonly string[]): string {
 
 async function requireMountNamespaces(): Promise<void> {
   const [status] = await once(
-    spawn("unshare", ["--mount", "true"], { stdio: "ignore" }),
-    "close",
+    spawn('unshare', ['--mount', 'true'], { stdio: 'ignore' }),
+    'close',
   ).catch((cause: unknown) => {
-    const message = "the program unshare cannot be run; install the package util-linux";
-    throw new EmbeddedPostgresError("UNSUPPORTED_PLATFORM", message, { cause });
+    const message = 'the program unshare cannot be run; install the package util-linux';
+    throw new EmbeddedPostgresError('UNSUPPORTED_PLATFORM', message, { cause });
   });
   if (status === 0) return;
   throw new EmbeddedPostgresError(
-    "NOT_PERMITTED",
-    "PostgreSQL does not run as root, and this root may not create a mount namespace to run it as another user; " +
-      "start as an ordinary user, grant CAP_SYS_ADMIN, or configure the URL of a PostgreSQL server",
+    'NOT_PERMITTED',
+    'PostgreSQL does not run as root, and this root may not create a mount namespace to run it as another user; ' +
+      'start as an ordinary user, grant CAP_SYS_ADMIN, or configure the URL of a PostgreSQL server',
   );
 }
 
@@ -185,8 +185,8 @@ function ownAccount(): string {
     return userInfo().username;
   } catch (cause) {
     throw new EmbeddedPostgresError(
-      "NOT_PERMITTED",
-      "this user id has no account, and PostgreSQL needs its name; add one to /etc/passwd or start as another user",
+      'NOT_PERMITTED',
+      'this user id has no account, and PostgreSQL needs its name; add one to /etc/passwd or start as another user',
       { cause },
     );
   }

@@ -1,8 +1,8 @@
-import { chmod, chown, lstat, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { chmod, chown, lstat, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 
-import { systemErrorCode } from "./system-error.ts";
+import { systemErrorCode } from './system-error.ts';
 
 /** The port only names the socket file; no TCP port is opened. */
 export const SOCKET_PORT = 5432;
@@ -10,7 +10,7 @@ export const SOCKET_PORT = 5432;
 /** `sun_path` of unix(7) has 108 bytes, one of which ends the string. */
 const SOCKET_PATH_LIMIT_BYTES = 107;
 
-const SUBSTITUTE_PREFIX = "nexodus-postgres-";
+const SUBSTITUTE_PREFIX = 'nexodus-postgres-';
 
 /** Where the server's socket lies. */
 export interface SocketDirectory {
@@ -29,9 +29,9 @@ export async function makeSocketDirectory(
   home: string,
   owner: { uid: number; gid: number },
 ): Promise<SocketDirectory> {
-  const record = join(home, "socket-directory");
+  const record = join(home, 'socket-directory');
   await removeRecorded(record, owner.uid);
-  const inside = join(home, "socket");
+  const inside = join(home, 'socket');
   if (Buffer.byteLength(join(inside, `.s.PGSQL.${SOCKET_PORT}`)) <= SOCKET_PATH_LIMIT_BYTES) {
     await rm(inside, { recursive: true, force: true });
     await mkdir(inside, { mode: 0o700 });
@@ -39,7 +39,7 @@ export async function makeSocketDirectory(
     return { path: inside, remove: () => Promise.resolve() };
   }
   const substitute = await mkdtemp(
-    join(process.env["XDG_RUNTIME_DIR"] ?? tmpdir(), SUBSTITUTE_PREFIX),
+    join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), SUBSTITUTE_PREFIX),
   );
   await writeFile(record, substitute, { mode: 0o600 });
   await protect(substitute, owner);
@@ -53,13 +53,13 @@ async function protect(path: string, owner: { uid: number; gid: number }): Promi
 
 async function removeRecorded(record: string, uid: number): Promise<void> {
   try {
-    const path = await readFile(record, "utf8");
+    const path = await readFile(record, 'utf8');
     const found = await lstat(path);
     const isOurs =
       found.isDirectory() && found.uid === uid && basename(path).startsWith(SUBSTITUTE_PREFIX);
     if (isOurs) await rm(path, { recursive: true, force: true });
   } catch (error) {
-    if (systemErrorCode(error) !== "ENOENT") throw error;
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
   }
   await rm(record, { force: true });
 }

@@ -1,10 +1,10 @@
-import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
-import { startCluster } from "./cluster.ts";
-import type { EmbeddedPostgresConnection } from "./cluster.ts";
+import { startCluster } from './cluster.ts';
+import type { EmbeddedPostgresConnection } from './cluster.ts';
 
 /** A PostgreSQL for the tests of one file. */
 export interface TestPostgres {
@@ -20,16 +20,16 @@ export interface TestPostgres {
 
 /** A crash of the machine may lose everything, which is what makes it fast. */
 const FLEETING = {
-  fsync: "off",
-  synchronous_commit: "off",
-  full_page_writes: "off",
-  autovacuum: "off",
-  shared_buffers: "32MB",
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  autovacuum: 'off',
+  shared_buffers: '32MB',
 };
 
 /** Starts a real PostgreSQL 18 in a temporary directory, in about a second. One per test file is enough. */
 export async function startTestPostgres(): Promise<TestPostgres> {
-  const dataDir = await mkdtemp(join(tmpdir(), "nexodus-test-"));
+  const dataDir = await mkdtemp(join(tmpdir(), 'nexodus-test-'));
   const removeData = (): Promise<void> => rm(dataDir, { recursive: true, force: true });
   const server = await startCluster(
     { dataDir, maxConnections: 100 },
@@ -41,7 +41,7 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   return {
     connection: server.connection,
     url: (database, role) => server.url(database, role),
-    createDatabase: () => server.createDatabase(`test_${randomUUID().replaceAll("-", "_")}`),
+    createDatabase: () => server.createDatabase(`test_${randomUUID().replaceAll('-', '_')}`),
     stop: () => server.stop().then(removeData),
   };
 }
