@@ -36,7 +36,9 @@ export function parseRelease(text: string): Release {
  */
 export function findMirror(printedUris: string, codename: string): string {
   const addresses = [...printedUris.matchAll(/^'(\S+)\/dists\/([^/\s]+)\/(?:In)?Release'/gm)];
-  const ours = addresses.find(([, base, suite]) => suite === codename && /^https?:\/\/[^/]+\/debian$/.test(base ?? ''));
+  const ours = addresses.find(
+    ([, base, suite]) => suite === codename && /^https?:\/\/[^/]+\/debian$/.test(base ?? ''),
+  );
   return ours?.[1] ?? DEFAULT_MIRROR;
 }
 
@@ -48,7 +50,9 @@ export function findMirror(printedUris: string, codename: string): string {
 export function imaginaryStatus(machineStatus: string, architecture: string): string {
   const kept = machineStatus.split('\n\n').filter((stanza) => {
     const name = /^Package: (.*)$/m.exec(stanza)?.[1] ?? '';
-    return /^Status: install ok installed$/m.test(stanza) && PACKAGES_OF_EVERY_MACHINE.includes(name);
+    return (
+      /^Status: install ok installed$/m.test(stanza) && PACKAGES_OF_EVERY_MACHINE.includes(name)
+    );
   });
   const basis = kept.map((stanza) =>
     stanza
@@ -57,27 +61,56 @@ export function imaginaryStatus(machineStatus: string, architecture: string): st
       .join('\n'),
   );
   const pretended = PACKAGES_NOT_NEEDED.map((name) =>
-    [`Package: ${name}`, 'Status: install ok installed', `Architecture: ${architecture}`, 'Multi-Arch: foreign', 'Version: 9999:9999'].join('\n'),
+    [
+      `Package: ${name}`,
+      'Status: install ok installed',
+      `Architecture: ${architecture}`,
+      'Multi-Arch: foreign',
+      'Version: 9999:9999',
+    ].join('\n'),
   );
   return `${[...basis, ...pretended].join('\n\n')}\n`;
 }
 
 /** Lays out the private apt below `folder` and fetches the lists of the suite, its updates and, if asked, its backports. */
-export async function openPrivateApt(folder: string, release: Release, withBackports: boolean): Promise<PrivateApt> {
-  if (!existsSync(KEYRING)) throw new SetupError(`${KEYRING} is missing`, 'Install debian-archive-keyring.');
-  for (const part of ['etc/parts', 'etc/sources', 'state/lists/partial', 'cache/archives/partial', 'log']) {
+export async function openPrivateApt(
+  folder: string,
+  release: Release,
+  withBackports: boolean,
+): Promise<PrivateApt> {
+  if (!existsSync(KEYRING))
+    throw new SetupError(`${KEYRING} is missing`, 'Install debian-archive-keyring.');
+  for (const part of [
+    'etc/parts',
+    'etc/sources',
+    'state/lists/partial',
+    'cache/archives/partial',
+    'log',
+  ]) {
     mkdirSync(join(folder, part), { recursive: true });
   }
   const architecture = (await run('dpkg', ['--print-architecture'])).trim();
-  writeFileSync(join(folder, 'state/status'), imaginaryStatus(readFileSync('/var/lib/dpkg/status', 'utf8'), architecture));
+  writeFileSync(
+    join(folder, 'state/status'),
+    imaginaryStatus(readFileSync('/var/lib/dpkg/status', 'utf8'), architecture),
+  );
   writeFileSync(join(folder, 'apt.conf'), configuration(folder, await run('apt-config', ['dump'])));
   const listing = ['-o', `Dir::State=${join(folder, 'state')}`, 'update', '--print-uris'];
   const mirror = findMirror(await run('apt-get', listing), release.codename);
   const suites = [release.codename, `${release.codename}-updates`];
   if (withBackports) suites.push(`${release.codename}-backports`);
-  const source = ['Types: deb', `URIs: ${mirror}`, `Suites: ${suites.join(' ')}`, 'Components: main', `Signed-By: ${KEYRING}`];
+  const source = [
+    'Types: deb',
+    `URIs: ${mirror}`,
+    `Suites: ${suites.join(' ')}`,
+    'Components: main',
+    `Signed-By: ${KEYRING}`,
+  ];
   writeFileSync(join(folder, 'etc/sources/debian.sources'), `${source.join('\n')}\n`);
-  const apt = { folder, environment: { ...process.env, APT_CONFIG: join(folder, 'apt.conf'), LC_ALL: 'C.UTF-8' } };
+  const apt = {
+    folder,
+    environment: { ...process.env, APT_CONFIG: join(folder, 'apt.conf'), LC_ALL: 'C.UTF-8' },
+  };
   await run('apt-get', ['update', '--error-on=any'], { env: apt.environment });
   return apt;
 }
@@ -87,7 +120,11 @@ export async function openPrivateApt(folder: string, release: Release, withBackp
  *
  * @param onSize called with the size as apt words it, such as "53.1 MB"
  */
-export async function downloadWithDependencies(apt: PrivateApt, names: readonly string[], onSize: (size: string) => void) {
+export async function downloadWithDependencies(
+  apt: PrivateApt,
+  names: readonly string[],
+  onSize: (size: string) => void,
+) {
   const args = ['install', '--download-only', '--yes', '--no-install-recommends', ...names];
   await run('apt-get', args, {
     env: apt.environment,
@@ -99,8 +136,13 @@ export async function downloadWithDependencies(apt: PrivateApt, names: readonly 
 }
 
 /** Downloads the package a metapackage stands for, without what it depends on, and gives its name. */
-export async function downloadBehindMetapackage(apt: PrivateApt, metapackage: string): Promise<string> {
-  const depends = await run('apt-cache', ['depends', '--important', metapackage], { env: apt.environment });
+export async function downloadBehindMetapackage(
+  apt: PrivateApt,
+  metapackage: string,
+): Promise<string> {
+  const depends = await run('apt-cache', ['depends', '--important', metapackage], {
+    env: apt.environment,
+  });
   const name = /Depends: (\S+)/.exec(depends)?.[1];
   if (name === undefined) throw new Error(`${metapackage} depends on nothing: ${depends}`);
   await run('apt-get', ['download', name], { env: apt.environment, cwd: archivesOf(apt) });
@@ -116,7 +158,9 @@ function archivesOf(apt: PrivateApt): string {
 function configuration(folder: string, machineConfiguration: string): string {
   const kept = machineConfiguration
     .split('\n')
-    .filter((line) => /^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date|ForceIPv[46])\b.*;$/.test(line));
+    .filter((line) =>
+      /^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date|ForceIPv[46])\b.*;$/.test(line),
+    );
   const paths: Record<string, string> = {
     'Dir::State': join(folder, 'state'),
     'Dir::State::status': join(folder, 'state/status'),
@@ -136,7 +180,11 @@ function configuration(folder: string, machineConfiguration: string): string {
     // As root, apt fetches as a user that cannot enter a clone below root's home.
     'APT::Sandbox::User': process.getuid?.() === 0 ? 'root' : '',
   };
-  return [...kept, ...Object.entries(settings).map(([name, value]) => `${name} "${value}";`)].join('\n') + '\n';
+  return (
+    [...kept, ...Object.entries(settings).map(([name, value]) => `${name} "${value}";`)].join(
+      '\n',
+    ) + '\n'
+  );
 }
 
 interface RunOptions {
@@ -146,9 +194,17 @@ interface RunOptions {
 }
 
 /** Runs a program to its end and gives its standard output; an exit code other than 0 is an error with its words. */
-export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd: options.cwd, env: options.env ?? process.env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, args, {
+      cwd: options.cwd,
+      env: options.env ?? process.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     let complaints = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -161,7 +217,12 @@ export async function run(program: string, args: readonly string[], options: Run
     child.on('error', reject);
     child.on('close', (code) => {
       if (code === 0) resolve(output);
-      else reject(new Error(`${program} ${args.join(' ')} ended with ${code}: ${complaints.trim() || output.trim()}`));
+      else
+        reject(
+          new Error(
+            `${program} ${args.join(' ')} ended with ${code}: ${complaints.trim() || output.trim()}`,
+          ),
+        );
     });
   });
 }

@@ -15,7 +15,13 @@ import {
   run,
   type Release,
 } from './apt.ts';
-import { COMMANDS, KERNEL_METAPACKAGE, OLDEST_WIREGUARD_GO, PACKAGES, WIREGUARD_GO_FROM_BACKPORTS } from './debian-packages.ts';
+import {
+  COMMANDS,
+  KERNEL_METAPACKAGE,
+  OLDEST_WIREGUARD_GO,
+  PACKAGES,
+  WIREGUARD_GO_FROM_BACKPORTS,
+} from './debian-packages.ts';
 import { makeLaunchers } from './launchers.ts';
 import { withLock } from './lock.mjs';
 import { printFailure, progress, SetupError } from './report.mjs';
@@ -75,8 +81,13 @@ export async function prepareDebianCache(cache: string = cacheFolder()): Promise
 }
 
 /** Makes the cache's programs visible to this process and all it starts, and names the kernel to the tests. */
-export function applyDebianCache(cache: DebianCache, environment: NodeJS.ProcessEnv = process.env): void {
-  const path = (environment['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '' && folder !== cache.binDir);
+export function applyDebianCache(
+  cache: DebianCache,
+  environment: NodeJS.ProcessEnv = process.env,
+): void {
+  const path = (environment['PATH'] ?? '')
+    .split(delimiter)
+    .filter((folder) => folder !== '' && folder !== cache.binDir);
   // Users who are not root often lack the folders of the system's own tools.
   const system = ['/usr/sbin', '/sbin'].filter((folder) => !path.includes(folder));
   environment['PATH'] = [cache.binDir, ...path, ...system].join(delimiter);
@@ -85,9 +96,14 @@ export function applyDebianCache(cache: DebianCache, environment: NodeJS.Process
 }
 
 function readRelease(): Release {
-  const release = existsSync('/etc/os-release') ? parseRelease(readFileSync('/etc/os-release', 'utf8')) : undefined;
+  const release = existsSync('/etc/os-release')
+    ? parseRelease(readFileSync('/etc/os-release', 'utf8'))
+    : undefined;
   if (release?.id === 'debian' && release.codename !== '' && process.arch === 'x64') return release;
-  throw new SetupError('this is not Debian on amd64, so the packages of the tests cannot be unpacked', whatToInstall());
+  throw new SetupError(
+    'this is not Debian on amd64, so the packages of the tests cannot be unpacked',
+    whatToInstall(),
+  );
 }
 
 function whatToInstall(): string {
@@ -105,7 +121,10 @@ async function build(folder: string, release: Release, stamp: string): Promise<v
     await unpack(draft);
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
-    throw new SetupError(`the Debian packages cannot be unpacked (${cause.replaceAll(/\s+/g, ' ')})`, whatToInstall());
+    throw new SetupError(
+      `the Debian packages cannot be unpacked (${cause.replaceAll(/\s+/g, ' ')})`,
+      whatToInstall(),
+    );
   }
   rmSync(join(draft, 'apt'), { recursive: true, force: true });
   writeStamp(join(draft, '.stamp'), stamp);
@@ -117,8 +136,12 @@ async function download(draft: string, release: Release): Promise<void> {
   const needsBackports = WIREGUARD_GO_FROM_BACKPORTS.has(release.codename);
   progress('reading the package lists of the Debian mirror');
   const apt = await openPrivateApt(join(draft, 'apt'), release, needsBackports);
-  const wireguardGo = needsBackports ? `wireguard-go/${release.codename}-backports` : 'wireguard-go';
-  await downloadWithDependencies(apt, [...PACKAGES, wireguardGo], (size) => progress(`downloading ${size} of Debian packages`));
+  const wireguardGo = needsBackports
+    ? `wireguard-go/${release.codename}-backports`
+    : 'wireguard-go';
+  await downloadWithDependencies(apt, [...PACKAGES, wireguardGo], (size) =>
+    progress(`downloading ${size} of Debian packages`),
+  );
   progress('downloading the kernel for virtual machines');
   await downloadBehindMetapackage(apt, KERNEL_METAPACKAGE);
 }

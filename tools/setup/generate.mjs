@@ -90,14 +90,21 @@ function runBuf(root, args) {
     },
   });
   if (result.status === 0) return;
-  process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error ? `${result.error.message}\n` : ''}`);
-  throw new SetupError(`buf ${args[0]} failed`, 'Correct the lines of proto/ named above, then run the same command again.');
+  process.stderr.write(
+    `${result.stdout ?? ''}${result.stderr ?? ''}${result.error ? `${result.error.message}\n` : ''}`,
+  );
+  throw new SetupError(
+    `buf ${args[0]} failed`,
+    'Correct the lines of proto/ named above, then run the same command again.',
+  );
 }
 
-const isMain = process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href;
+const isMain =
+  process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href;
 if (isMain) {
   const root = fileURLToPath(new URL('../..', import.meta.url));
-  if (!existsSync(join(root, 'node_modules'))) progress('node_modules is missing: run `npm run setup`');
+  if (!existsSync(join(root, 'node_modules')))
+    progress('node_modules is missing: run `npm run setup`');
   await generateContracts(root).catch((/** @type {unknown} */ error) => {
     printFailure(error);
     process.exitCode = 1;

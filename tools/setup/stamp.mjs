@@ -31,7 +31,9 @@ export function fingerprint(parts) {
  */
 export function folderFingerprint(folder, extension) {
   const files = listFiles(folder, extension);
-  return fingerprint(files.flatMap((file) => [relative(folder, file).split(sep).join('/'), readFileSync(file)]));
+  return fingerprint(
+    files.flatMap((file) => [relative(folder, file).split(sep).join('/'), readFileSync(file)]),
+  );
 }
 
 /**

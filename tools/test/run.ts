@@ -22,7 +22,9 @@ async function main(args: readonly string[]): Promise<number> {
     result = await runAll(vitest, filter);
   } catch (error) {
     // vitest has already said so when no file matches the filter.
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(
+      `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
   }
   if (!isFilteredByName) {
     for (const name of result.notRun) process.stdout.write(`not run, which is an error: ${name}\n`);

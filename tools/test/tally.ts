@@ -20,7 +20,10 @@ export interface Tally {
 }
 
 /** Counts a run from its modules and the errors that belong to no test. */
-export function tally(modules: Iterable<CountedModule>, unhandledErrors: readonly unknown[]): Tally {
+export function tally(
+  modules: Iterable<CountedModule>,
+  unhandledErrors: readonly unknown[],
+): Tally {
   let passed = 0;
   let failed = unhandledErrors.length;
   const notRun: string[] = [];
