@@ -1,1 +1,16 @@
+export {
+  databaseConnection,
+  databaseSettings,
+  internalClientTls,
+  internalServerName,
+  internalServerTls,
+  natsSettings,
+  processSettings,
+  readText,
+} from './process-settings.ts';
+export type { ProcessSettings } from './process-settings.ts';
+export { runService, serviceVersion } from './run-service.ts';
+export type { ServiceFrame, ServiceProcess } from './run-service.ts';
+export { healthPart, internalServerPart, logCalls } from './serve-modules.ts';
+export type { InternalServerOptions } from './serve-modules.ts';
 export type { ServiceModule } from './service-module.ts';

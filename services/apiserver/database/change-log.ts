@@ -39,7 +39,11 @@ export interface ChangeLog {
    * Appends a change and returns its revision; rings the doorbell after the commit. The last statement of its
    * transaction: it locks the VPC's row. Several VPCs in one transaction are appended in order of their ids.
    */
-  append(transaction: Transaction, vpcId: string, changes: readonly ResourceChange[]): Promise<bigint>;
+  append(
+    transaction: Transaction,
+    vpcId: string,
+    changes: readonly ResourceChange[],
+  ): Promise<bigint>;
   /** The heads of all VPCs, in one query. */
   heads(): Promise<LogHead[]>;
   /** Changes after a revision, oldest first, at most `limit`. */
@@ -77,7 +81,11 @@ export function createChangeLog(database: Database, bus: Pick<MessageBus, 'publi
     },
     heads: async () => {
       const rows = await database.knex<VpcRow>('vpcs').select('id', 'revision', 'log_incarnation');
-      return rows.map((row) => ({ vpcId: row.id, revision: row.revision, logIncarnation: row.log_incarnation }));
+      return rows.map((row) => ({
+        vpcId: row.id,
+        revision: row.revision,
+        logIncarnation: row.log_incarnation,
+      }));
     },
     read: async (vpcId, after, limit) => {
       const rows = await database
@@ -87,7 +95,10 @@ export function createChangeLog(database: Database, bus: Pick<MessageBus, 'publi
         .orderBy('revision')
         .limit(limit)
         .select('change', 'traceparent');
-      return rows.map((row) => ({ change: VpcChange.decode(row.change), traceparent: row.traceparent }));
+      return rows.map((row) => ({
+        change: VpcChange.decode(row.change),
+        traceparent: row.traceparent,
+      }));
     },
     snapshot: (vpcId) => readSnapshot(database, vpcId),
   };
@@ -122,7 +133,9 @@ function readSnapshot(database: Database, vpcId: string): Promise<VpcSnapshot | 
     async ({ knex }) => {
       const vpc = await knex<VpcRow>('vpcs').where({ id: vpcId }).first();
       if (vpc === undefined) return undefined;
-      const groups = await knex<SecurityGroupRow & InVpc>('security_groups').where({ vpc_id: vpcId });
+      const groups = await knex<SecurityGroupRow & InVpc>('security_groups').where({
+        vpc_id: vpcId,
+      });
       const devices = await knex<DeviceImageRow & InVpc>('devices').where({ vpc_id: vpcId });
       const memberships = await knex<DeviceGroupRow>('device_security_groups')
         .where({ vpc_id: vpcId })
@@ -137,7 +150,10 @@ function readSnapshot(database: Database, vpcId: string): Promise<VpcSnapshot | 
           vpcImage({ id: vpc.id, organizationId: vpc.organization_id, name: vpc.name }),
           ...groups.map(securityGroupImage),
           ...devices.map((device) =>
-            deviceImage(device, groupsOf.get(device.id)?.map((membership) => membership.security_group_id) ?? []),
+            deviceImage(
+              device,
+              groupsOf.get(device.id)?.map((membership) => membership.security_group_id) ?? [],
+            ),
           ),
         ],
       };
@@ -166,7 +182,10 @@ export interface SecurityGroupRow {
 }
 
 /** A device as the log keeps it. */
-export function deviceImage(row: DeviceImageRow, securityGroupIds: readonly string[]): ResourceImage {
+export function deviceImage(
+  row: DeviceImageRow,
+  securityGroupIds: readonly string[],
+): ResourceImage {
   return ResourceImage.fromPartial({
     resource: {
       $case: 'device',
@@ -186,12 +205,20 @@ export function deviceImage(row: DeviceImageRow, securityGroupIds: readonly stri
 
 /** A security group as the log keeps it. */
 export function securityGroupImage(row: SecurityGroupRow): ResourceImage {
-  const value = { ...SecurityGroupImage.fromJSON(row.rules), id: row.id, isDefault: row.is_default };
+  const value = {
+    ...SecurityGroupImage.fromJSON(row.rules),
+    id: row.id,
+    isDefault: row.is_default,
+  };
   return ResourceImage.fromPartial({ resource: { $case: 'securityGroup', value } });
 }
 
 /** A VPC as the log keeps it. */
-export function vpcImage(value: { id: string; organizationId: string; name: string }): ResourceImage {
+export function vpcImage(value: {
+  id: string;
+  organizationId: string;
+  name: string;
+}): ResourceImage {
   return ResourceImage.fromPartial({ resource: { $case: 'vpc', value } });
 }
 
