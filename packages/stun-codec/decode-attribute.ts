@@ -1,0 +1,82 @@
+import { ipAddressFromValue } from '@nexodus/netip';
+import { attributeType } from './attribute-type.ts';
+import { StunFormatError } from './stun-format-error.ts';
+import type { StunAttribute, TransportAddress } from './stun-message.ts';
+import {
+  FAMILY_IPV4,
+  FAMILY_IPV6,
+  MAGIC_COOKIE,
+  MAX_TEXT_BYTES,
+  xorMask128,
+} from './wire-format.ts';
+
+/**
+ * Interprets the value of an attribute other than FINGERPRINT. The result refers to no byte of the value.
+ *
+ * @throws {StunFormatError} `attribute`
+ */
+export function decodeAttribute(
+  { type, value }: { type: number; value: Uint8Array },
+  transactionId: Uint8Array,
+): StunAttribute {
+  switch (type) {
+    case attributeType.xorMappedAddress:
+      return { kind: 'xor-mapped-address', mapped: decodeXorAddress(value, transactionId) };
+    case attributeType.software:
+      return { kind: 'software', text: decodeText(value) };
+    case attributeType.errorCode:
+      return decodeErrorCode(value);
+    case attributeType.unknownAttributes:
+      return { kind: 'unknown-attributes', types: decodeTypes(value) };
+    default:
+      return { kind: 'other', type, value: value.slice() };
+  }
+}
+
+function decodeXorAddress(value: Uint8Array, transactionId: Uint8Array): TransportAddress {
+  const isIpv4 = value[1] === FAMILY_IPV4 && value.length === 8;
+  const isIpv6 = value[1] === FAMILY_IPV6 && value.length === 20;
+  if (!isIpv4 && !isIpv6) throw badValue('XOR-MAPPED-ADDRESS');
+  const view = viewOf(value);
+  const port = view.getUint16(2) ^ (MAGIC_COOKIE >>> 16);
+  if (isIpv4) {
+    const bits = (view.getUint32(4) ^ MAGIC_COOKIE) >>> 0;
+    return { address: ipAddressFromValue(4, BigInt(bits)), port };
+  }
+  const bits = (view.getBigUint64(4) << 64n) | view.getBigUint64(12);
+  return { address: ipAddressFromValue(6, bits ^ xorMask128(transactionId)), port };
+}
+
+function decodeErrorCode(value: Uint8Array): StunAttribute {
+  const [, , hundreds = 0, rest = 0] = value;
+  const digit = hundreds & 0x07;
+  if (value.length < 4 || digit < 3 || digit > 6 || rest > 99) throw badValue('ERROR-CODE');
+  return {
+    kind: 'error-code',
+    code: digit * 100 + rest,
+    reason: decodeText(value.subarray(4)),
+  };
+}
+
+function decodeTypes(value: Uint8Array): number[] {
+  if (value.length % 2 !== 0) throw badValue('UNKNOWN-ATTRIBUTES');
+  const view = viewOf(value);
+  return Array.from({ length: value.length / 2 }, (_unused, index) => view.getUint16(2 * index));
+}
+
+function decodeText(value: Uint8Array): string {
+  if (value.length > MAX_TEXT_BYTES) throw badValue('a text');
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(value);
+  } catch {
+    throw badValue('a text');
+  }
+}
+
+function viewOf(value: Uint8Array): DataView {
+  return new DataView(value.buffer, value.byteOffset, value.byteLength);
+}
+
+function badValue(name: string): StunFormatError {
+  return new StunFormatError('attribute', `The value of ${name} is not valid.`);
+}
