@@ -1,5 +1,6 @@
-export { CommandError } from './command.ts';
+export { CommandError, runChecked } from './command.ts';
 export type { CommandOptions, CommandResult, ExitStatus } from './command.ts';
+export { startProcess } from './host-process.ts';
 export type { HostProcess, StopOptions, WaitForLineOptions } from './host-process.ts';
 export { iperf3 } from './iperf3.ts';
 export type { Iperf3Options, Iperf3Result } from './iperf3.ts';

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import {
+  CommandError,
   createVirtualNetwork,
   iperf3,
   namespaceNames,
@@ -156,6 +157,7 @@ describe('a virtual network', () => {
     expect(await trap.stop()).toEqual({ exitCode: 7, signal: null });
     expect(trap.tail(1)).toEqual(['asked']);
     await expect(a.exec('sleep', ['60'], { timeoutMs: 50 })).rejects.toThrow(/longer than 50 ms/);
+    await expect(a.run('false')).rejects.toThrow(CommandError);
     expect((await a.exec('cat', [], { stdin: 'through' })).stdout).toBe('through');
   });
 
