@@ -16,7 +16,7 @@ import { textClaim, timeClaim, tokenIdClaim } from './token-claims.ts';
 import { TokenError } from './token-error.ts';
 
 /** Longest life of an assertion (protocol.md section 1). */
-export const CLIENT_ASSERTION_LIFETIME_SECONDS = 60;
+const CLIENT_ASSERTION_LIFETIME_SECONDS = 60;
 
 const TYPE = 'client-authentication+jwt';
 

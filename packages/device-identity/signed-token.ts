@@ -71,7 +71,7 @@ export async function verifyToken<T>(
 }
 
 /** Parses the JSON of a payload. Throws TokenError(`malformed`). */
-export function parseClaims<T>(payload: Uint8Array, schema: z.ZodType<T>): T {
+function parseClaims<T>(payload: Uint8Array, schema: z.ZodType<T>): T {
   try {
     const claims: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
     const parsed = schema.safeParse(claims);
