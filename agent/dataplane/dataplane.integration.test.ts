@@ -1,73 +1,20 @@
-import { readFile, readdir } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import { WireGuardPrivateKey, formatX25519PublicKey } from '@nexodus/wireguard';
+import { readFile, readdir } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { planDevice } from './core/device-plan.ts';
-import type { ShownPeer } from './core/device-plan.ts';
-import { createDataplane } from './dataplane.ts';
-import type { Dataplane } from './dataplane.ts';
-import { createNetworkNamespace, joinNamespaces } from './network-namespace.fixture.ts';
-import type { NetworkNamespace } from './network-namespace.fixture.ts';
-import { createSystemPorts } from './system-ports.ts';
-
-const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined };
-
-/** One machine: a namespace, a key, and a data plane made through the public factory. */
-interface Machine {
-  readonly namespace: NetworkNamespace;
-  readonly privateKey: WireGuardPrivateKey;
-  readonly addresses: readonly string[];
-  readonly underlay: string;
-  readonly dataplane: Dataplane;
-}
-
-async function openDataplane(namespace: NetworkNamespace, privateKey: WireGuardPrivateKey) {
-  const ports = await createSystemPorts({ ...namespace, technology: 'wireguard-go' });
-  return createDataplane({ ...ports, privateKey, logger: quiet, now: () => new Date() });
-}
-
-async function createMachine(host: number): Promise<Machine> {
-  const namespace = await createNetworkNamespace();
-  const privateKey = WireGuardPrivateKey.generate();
-  return {
-    namespace,
-    privateKey,
-    addresses: [`100.64.0.${host}`, `fd00:64::${host}`],
-    underlay: `192.0.2.${host}`,
-    dataplane: await openDataplane(namespace, privateKey),
-  };
-}
-
-/** The machine as its peers are shown it. */
-async function shown(machine: Machine, prefixes: readonly string[] = []): Promise<ShownPeer> {
-  const { listenPort } = await machine.dataplane.status();
-  return {
-    publicKey: formatX25519PublicKey(machine.privateKey.publicKey),
-    addresses: machine.addresses,
-    endpoint: `${machine.underlay}:${listenPort}`,
-    prefixes,
-  };
-}
-
-async function show(machine: Machine, peers: readonly ShownPeer[], policy?: 'drop-all') {
-  const { addresses } = machine;
-  await machine.dataplane.apply(planDevice({ addresses, peers, policy }));
-}
-
-async function ping(from: Machine, address: string): Promise<boolean> {
-  const args = ['-n', '-c', '1', '-W', '1', address];
-  return (await from.namespace.runner.probe('ping', args)).exitCode === 0;
-}
-
-async function pings(from: Machine, to: Machine): Promise<boolean[]> {
-  return Promise.all(to.addresses.map((address) => ping(from, address)));
-}
-
-async function reaches(from: Machine, to: Machine): Promise<void> {
-  await vi.waitFor(async () => expect(await pings(from, to)).toEqual([true, true]), {
-    timeout: 15_000,
-  });
-}
+import {
+  createPair,
+  introduce,
+  openDataplane,
+  ping,
+  pings,
+  reaches,
+  removeMachines,
+  show,
+  shown,
+} from './machine.fixture.ts';
+import type { Machine } from './machine.fixture.ts';
+import { createNetworkNamespace } from './network-namespace.fixture.ts';
 
 /** Processes whose command line names the interface. */
 async function processesOf(interfaceName: string): Promise<string[]> {
@@ -83,31 +30,13 @@ describe('two machines on one network', () => {
   let beta: Machine;
 
   beforeEach(async () => {
-    [alpha, beta] = [await createMachine(1), await createMachine(2)];
-    await joinNamespaces(
-      [alpha.namespace, ['192.0.2.1/24', '2001:db8::1/64']],
-      [beta.namespace, ['192.0.2.2/24', '2001:db8::2/64']],
-    );
-    await show(alpha, []);
-    await show(beta, []);
+    [alpha, beta] = await createPair();
   });
 
-  afterEach(async () => {
-    for (const { dataplane, namespace } of [alpha, beta]) {
-      await dataplane.down();
-      await namespace.remove();
-    }
-  });
-
-  async function introduce(): Promise<void> {
-    await show(alpha, [await shown(beta)]);
-    await show(beta, [await shown(alpha)]);
-    await reaches(alpha, beta);
-    await reaches(beta, alpha);
-  }
+  afterEach(() => removeMachines([alpha, beta]));
 
   test('reach each other on IPv4 and IPv6 once each is shown the other', async () => {
-    await introduce();
+    await introduce(alpha, beta);
     const status = await alpha.dataplane.status();
     expect(status).toMatchObject({ condition: 'up', technology: 'wireguard-go' });
     expect(status.peers[0]?.latestHandshakeAt).toBeInstanceOf(Date);
@@ -121,7 +50,7 @@ describe('two machines on one network', () => {
   });
 
   test('a machine that does not show its peer drops what that peer sends, and counts it', async () => {
-    await introduce();
+    await introduce(alpha, beta);
     await show(beta, [await shown(alpha)], 'drop-all');
     expect(await pings(alpha, beta)).toEqual([false, false]);
     expect((await beta.dataplane.status()).drops?.inputPackets).toBeGreaterThanOrEqual(2);
@@ -130,7 +59,7 @@ describe('two machines on one network', () => {
   });
 
   test('a withdrawn peer is gone from tunnel, routes and firewall, and returns when shown', async () => {
-    await introduce();
+    await introduce(alpha, beta);
     await show(beta, []);
     expect(await pings(alpha, beta)).toEqual([false, false]);
     expect((await beta.dataplane.status()).peers).toEqual([]);
@@ -150,7 +79,7 @@ describe('two machines on one network', () => {
       await behind.run('ip address add 10.9.0.2/24 dev eth0');
       await behind.run('ip link set eth0 up');
       await behind.run('ip route add default via 10.9.0.1');
-      await introduce();
+      await introduce(alpha, beta);
       await show(alpha, [await shown(beta, ['10.9.0.0/24'])]);
       expect(await ping(alpha, '10.9.0.1')).toBe(true);
       expect(await ping(alpha, '10.9.0.2')).toBe(false);
@@ -164,7 +93,7 @@ describe('two machines on one network', () => {
   });
 
   test('a neighbour on the network does not reach a tunnel address around the tunnel', async () => {
-    await introduce();
+    await introduce(alpha, beta);
     await alpha.dataplane.down();
     await alpha.namespace.run('ip route add 100.64.0.2/32 via 192.0.2.2');
     expect(await ping(alpha, '100.64.0.2')).toBe(false);
@@ -172,7 +101,7 @@ describe('two machines on one network', () => {
   });
 
   test('a restarted nexd adopts the tunnel, and not one ping of a running series is lost', async () => {
-    await introduce();
+    await introduce(alpha, beta);
     const [before] = await processesOf(alpha.namespace.interfaceName);
     const args = ['-n', '-q', '-c', '20', '-i', '0.05', '-W', '1', '100.64.0.2'];
     const series = alpha.namespace.runner.run('ping', args);
@@ -185,7 +114,7 @@ describe('two machines on one network', () => {
   });
 
   test('repair brings back a killed tunnel, a removed table and removed routes', async () => {
-    await introduce();
+    await introduce(alpha, beta);
     const { interfaceName, run, stateDir } = alpha.namespace;
     await run(`nft delete table inet nexodus_${interfaceName}`);
     await run('ip route del 100.64.0.2/32');
@@ -213,7 +142,7 @@ describe('two machines on one network', () => {
   });
 
   test('down leaves no interface, route, table, process, socket or state', async () => {
-    await introduce();
+    await introduce(alpha, beta);
     const { interfaceName, run, stateDir } = alpha.namespace;
     await alpha.dataplane.down();
     expect(await run('ip link show')).not.toContain(interfaceName);
