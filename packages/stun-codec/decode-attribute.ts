@@ -29,7 +29,7 @@ export function decodeAttribute(
     case attributeType.unknownAttributes:
       return { kind: 'unknown-attributes', types: decodeTypes(value) };
     default:
-      return { kind: 'other', type, value: value.slice() };
+      return { kind: 'other', type, value: Uint8Array.from(value) };
   }
 }
 

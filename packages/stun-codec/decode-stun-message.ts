@@ -31,7 +31,7 @@ export function decodeStunMessage(datagram: Uint8Array): StunMessage {
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
   requireHeader(view);
   const type = view.getUint16(0);
-  const transactionId = datagram.slice(8, HEADER_BYTES);
+  const transactionId = Uint8Array.from(datagram.subarray(8, HEADER_BYTES));
   const raw = readAttributes(datagram, view);
   const last = raw.at(-1);
   const hasFingerprint = last?.type === attributeType.fingerprint;

@@ -90,6 +90,13 @@ describe('the vectors of RFC 5769', () => {
     );
   });
 
+  test('what is read stays as it is when a socket uses its buffer again', () => {
+    const buffer = Buffer.from(sampleRequest);
+    const decoded = decodeStunMessage(buffer);
+    buffer.fill(0);
+    expect(decoded).toEqual(decodeStunMessage(sampleRequest));
+  });
+
   test('addresses are written to the bytes of the vectors', () => {
     for (const [datagram, start, end] of [
       [sampleIpv4Response, 36, 48],

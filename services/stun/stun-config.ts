@@ -1,0 +1,40 @@
+import { isIP } from 'node:net';
+import { listenAddress } from '@nexodus/config';
+import { z } from 'zod';
+
+const socketAddress = listenAddress.refine(({ host }) => isIP(host) !== 0, {
+  message: 'must be an IP address and a port, such as 192.0.2.1:3478 or [2001:db8::1]:3478',
+});
+
+/** Settings of the STUN server. */
+export const stunConfig = z.object({
+  /**
+   * UDP addresses it serves, IPv4 and IPv6 apart: [::] takes no IPv4. Port 0 lets the system choose. A machine with
+   * several addresses of a family lists each: from a wildcard the system may answer from another than was asked, and
+   * clients drop that.
+   */
+  listen: z.array(socketAddress).min(1).prefault(['127.0.0.1:3478']),
+  /**
+   * Addresses that clients reach it at, where they differ from `listen`: behind a NAT, or with a wildcard address.
+   * Empty for the addresses it listens on.
+   */
+  public_addresses: z
+    .array(socketAddress.refine(({ port }) => port > 0, { message: 'must have a port' }))
+    .default([]),
+  /** Region that it tells agents it is in; empty for none. */
+  region: z.string().max(63).default(''),
+  /** What one source may ask: an IPv4 address, often a carrier's NAT with many clients, or an IPv6 /64. */
+  source_limit: z
+    .object({
+      /** Requests per second. */
+      rate_per_second: z.number().positive().max(1_000_000).default(100),
+      /** Requests at once after a pause. */
+      burst: z.int().min(1).max(1_000_000).default(200),
+      /** Sources told apart at the same time, about 100 bytes each. */
+      table_size: z.int().min(1).max(10_000_000).default(65_536),
+    })
+    .prefault({}),
+});
+
+/** Settings of the STUN server after validation. */
+export type StunConfig = z.output<typeof stunConfig>;
