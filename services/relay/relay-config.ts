@@ -1,0 +1,10 @@
+import { z } from 'zod';
+
+/** Settings of the relay. */
+export const relayConfig = z.object({
+  /** Region that it tells agents it is in; empty for none. */
+  region: z.string().max(63).default(''),
+});
+
+/** Settings of the relay after validation. */
+export type RelayConfig = z.output<typeof relayConfig>;
