@@ -69,7 +69,8 @@ export function openChannel({ address, tls }: ChannelTarget): Channel {
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
     'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.min_reconnect_backoff_ms': 100,
+    // Despite its name, the longest that an attempt to connect may take, TLS handshake and first settings included.
+    'grpc.min_reconnect_backoff_ms': 10_000,
     'grpc.max_reconnect_backoff_ms': 5_000,
     'grpc.enable_http_proxy': 0,
     'grpc.use_local_subchannel_pool': 1,
