@@ -12,6 +12,8 @@ test.each([
   [errorOf({ code: '53300' }), true],
   [errorOf({ code: 'ECONNREFUSED' }), true],
   [errorOf({}, 'Connection terminated unexpectedly'), true],
+  [errorOf({}, 'SELECT 1 - Client has encountered a connection error and is not queryable'), true],
+  [errorOf({}, 'Connection terminated - or so'), false],
   [errorOf({ code: '23505' }), false],
   [errorOf({ code: '42601' }, 'Connection terminated unexpectedly'), false],
   [errorOf({}, 'something else'), false],

@@ -26,9 +26,9 @@ const UNAVAILABLE_SYSTEM_CODES: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
 ]);
 
-/** `pg` gives a connection that ended under a query no code, only these words. */
+/** `pg` gives a connection that is gone no code, only these words; knex puts the statement before them. */
 const CONNECTION_ENDED =
-  /^(?:Connection terminated|Client has encountered a connection error|Connection ended)/;
+  /(?:^| - )(?:Connection terminated(?: unexpectedly| due to connection timeout)?|timeout expired|Client (?:has encountered a connection error|was closed) and is not queryable)$/;
 
 /** The value was there already. With `constraint`, only that constraint counts. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {

@@ -213,6 +213,16 @@ describe('transactions', () => {
     expect(await balances(database)).toBe(200n);
   });
 
+  test('a failure inside a savepoint does not keep the rest from being committed', async () => {
+    const database = open();
+    await database.migrate(ACCOUNTS);
+    await database.transaction(async ({ knex }) => {
+      await knex('account').insert({ id: 'z', balance: 1n });
+      await knex.transaction((inner) => inner.raw('SELECT 1/0')).catch(() => undefined);
+    });
+    expect(await balances(database)).toBe(201n);
+  });
+
   test('a statement or a wait for a lock beyond its limit fails', async () => {
     const database = open();
     await database.migrate(ACCOUNTS);

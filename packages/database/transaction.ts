@@ -1,7 +1,9 @@
 import { SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Span } from '@opentelemetry/api';
 import type { Knex } from 'knex';
-import { Client } from 'pg';
+
+/** SQLSTATE of every statement in an aborted transaction. */
+const IN_FAILED_TRANSACTION = '25P02';
 
 /** How a transaction is run. */
 export interface TransactionOptions {
@@ -55,8 +57,12 @@ export async function runTransaction<T>(
     try {
       const limits = limitStatements(options);
       if (limits !== '') await trx.raw(limits);
+      let hasFailedStatement = false;
+      trx.on('query-error', () => {
+        hasFailedStatement = true;
+      });
       const value = await work({ knex: trx, onCommit: (hook) => void hooks.push(hook) });
-      await requireHealthy(trx);
+      if (hasFailedStatement) await requireStanding(trx);
       return value;
     } catch (cause) {
       failure = { cause };
@@ -95,14 +101,17 @@ export function inTransactionSpan<T>(
 }
 
 /**
- * PostgreSQL answers the COMMIT of an aborted transaction with a silent ROLLBACK, and knex reports success. The
- * connection knows its state from the last answer, so that asking costs nothing.
+ * PostgreSQL answers the COMMIT of an aborted transaction with a silent ROLLBACK, and knex reports success. So after a
+ * statement failed and the work went on, one more statement asks whether the transaction still stands (it does when the
+ * failure was inside a savepoint).
  */
-async function requireHealthy(trx: Knex.Transaction): Promise<void> {
-  const client: { acquireConnection(): Promise<unknown> } = trx.client;
-  const connection = await client.acquireConnection();
-  if (connection instanceof Client && connection.getTransactionStatus() === 'E')
-    throw new TransactionAbortedError();
+async function requireStanding(trx: Knex.Transaction): Promise<void> {
+  try {
+    await trx.raw('SELECT 1');
+  } catch (error) {
+    const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+    throw code === IN_FAILED_TRANSACTION ? new TransactionAbortedError() : error;
+  }
 }
 
 function limitStatements(options: TransactionOptions): string {

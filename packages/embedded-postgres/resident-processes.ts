@@ -41,7 +41,7 @@ export async function endResidentProcesses(clusterDirectory: string): Promise<nu
 }
 
 /** The process id in the first line of `postmaster.pid`, undefined when there is no such file. */
-export async function postmasterPid(clusterDirectory: string): Promise<number | undefined> {
+async function postmasterPid(clusterDirectory: string): Promise<number | undefined> {
   try {
     const [line = ''] = (await readFile(join(clusterDirectory, 'postmaster.pid'), 'utf8')).split(
       '\n',
