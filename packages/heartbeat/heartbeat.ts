@@ -1,33 +1,48 @@
 import type { Clock, Timer } from '@nexodus/clock';
 import type { Part } from '@nexodus/lifecycle';
+import type { MessageBus } from '@nexodus/messaging';
+
+/** Middle of the time between two heartbeats (stun.proto, relay.proto): whoever misses three calls an instance gone. */
+const INTERVAL_MS = 10_000;
 
 /** How much an interval may differ from the middle, so that instances started together drift apart. */
 const JITTER = 0.1;
 
-/** What beats, and when. */
+/** What is told, and where. */
 export interface HeartbeatOptions {
   /** Name of the part, for logs. */
   readonly name: string;
+  readonly bus: MessageBus;
+  readonly subject: string;
+  /** Makes the message as it stands at the moment. It must not throw. */
+  readonly message: () => Uint8Array;
   readonly clock: Clock;
   /** A number from 0 up to 1, such as `Math.random`. */
   readonly random: () => number;
-  /** Middle of the time between two beats; each differs by up to a tenth. */
-  readonly intervalMs: number;
-  /** Called at the start and after each interval. It must not throw. */
-  readonly beat: () => void;
 }
 
-/** A part that beats from its start to its stop. */
-export function createHeartbeat({ name, clock, random, intervalMs, beat }: HeartbeatOptions): Part {
+/**
+ * A part by which an instance says that it is there: at its start, every 9 to 11 s, and as soon as the bus is connected
+ * (again), for what was told meanwhile is lost. After its stop it says nothing, and is missed.
+ */
+export function createHeartbeat(options: HeartbeatOptions): Part {
+  const { name, bus, subject, message, clock, random } = options;
   let timer: Timer | undefined;
-  const beatAndGoOn = (): void => {
-    beat();
-    const factor = 1 + JITTER * (2 * random() - 1);
-    timer = clock.setTimer(intervalMs * factor, beatAndGoOn);
+  let unlisten: (() => void) | undefined;
+  const beat = (): void => {
+    bus.publish(subject, message());
+    timer?.cancel();
+    timer = clock.setTimer(INTERVAL_MS * (1 + JITTER * (2 * random() - 1)), beat);
   };
   return {
     name,
-    start: () => Promise.resolve(beatAndGoOn()),
-    stop: () => Promise.resolve(timer?.cancel()),
+    start: async () => {
+      unlisten = bus.onStatus((status) => status === 'connected' && beat());
+      beat();
+    },
+    stop: async () => {
+      unlisten?.();
+      timer?.cancel();
+    },
   };
 }

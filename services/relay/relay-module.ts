@@ -13,9 +13,8 @@ import type { RelayConfig } from './relay-config.ts';
 import { observeRelay } from './relay-metrics.ts';
 import { createRelayService } from './relay-service.ts';
 
-/** Where heartbeats go, and how often (relay.proto). */
+/** Where heartbeats go (relay.proto). */
 const HEARTBEAT_SUBJECT = 'nexodus.relay.heartbeat';
-const HEARTBEAT_INTERVAL_MS = 10_000;
 
 /** What the relay is made of. */
 export interface RelayModuleOptions {
@@ -40,17 +39,18 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
   const instanceId = randomUUID();
   const heartbeat = createHeartbeat({
     name: 'relay heartbeat',
-    clock,
-    random,
-    intervalMs: HEARTBEAT_INTERVAL_MS,
-    beat: () => {
-      const message = RelayHeartbeat.fromPartial({
+    bus,
+    subject: HEARTBEAT_SUBJECT,
+    message: () => {
+      const told = RelayHeartbeat.fromPartial({
         instanceId,
         region: config.region,
         freeSessions: BigInt(freeSessions(current())),
       });
-      bus.publish(HEARTBEAT_SUBJECT, RelayHeartbeat.encode(message).finish());
+      return RelayHeartbeat.encode(told).finish();
     },
+    clock,
+    random,
   });
   let isBeating = false;
   const beating: Part = {

@@ -15,9 +15,8 @@ import { createStunMetrics } from './stun-metrics.ts';
 import { createStunServer } from './stun-server.ts';
 import { createStunService } from './stun-service.ts';
 
-/** Where heartbeats go, and how often (stun.proto). */
+/** Where heartbeats go (stun.proto). */
 const HEARTBEAT_SUBJECT = 'nexodus.stun.heartbeat';
-const HEARTBEAT_INTERVAL_MS = 10_000;
 
 /** What the STUN server is made of. */
 export interface StunModuleOptions {
@@ -61,14 +60,15 @@ export function createStunModule(options: StunModuleOptions): StunModule {
   const instanceId = randomUUID();
   const heartbeat = createHeartbeat({
     name: 'stun heartbeat',
+    bus,
+    subject: HEARTBEAT_SUBJECT,
+    message: () => {
+      const addresses = addressesForClients(config, server.addresses);
+      const told = StunHeartbeat.fromPartial({ instanceId, region: config.region, addresses });
+      return StunHeartbeat.encode(told).finish();
+    },
     clock,
     random,
-    intervalMs: HEARTBEAT_INTERVAL_MS,
-    beat: () => {
-      const addresses = addressesForClients(config, server.addresses);
-      const message = StunHeartbeat.fromPartial({ instanceId, region: config.region, addresses });
-      bus.publish(HEARTBEAT_SUBJECT, StunHeartbeat.encode(message).finish());
-    },
   });
   const bind = createBinder<'internal', ServiceIdentity>('internal');
   return {
