@@ -41,8 +41,7 @@ async function applyOperation(operation: Operation, ports: DataplanePorts): Prom
       return ports.firewall.update(operation.change);
     case 'tunnel-create': {
       const { listenPort } = operation;
-      await ports.tunnel.create({ privateKey: ports.privateKey, listenPort });
-      return;
+      return ports.tunnel.create({ privateKey: ports.privateKey, listenPort });
     }
     case 'tunnel-port':
       return ports.tunnel.setListenPort(operation.listenPort);

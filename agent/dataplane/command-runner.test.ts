@@ -17,6 +17,11 @@ describe('createCommandRunner', () => {
     expect(stdout).toBe('$(id); `id` "quoted" *');
   });
 
+  test('hands on no variable but the search path and the locale', async () => {
+    const { stdout } = await runner.run('env', []);
+    expect(stdout.split('\n').map((line) => line.split('=')[0])).toEqual(['PATH', 'LC_ALL', '']);
+  });
+
   test('names the Debian package of a missing program', async () => {
     const bare = createCommandRunner({ searchPath: '/nowhere' });
     const missing = bare.run('nft', ['list', 'tables']);

@@ -128,12 +128,21 @@ function commandFailed(commandLine: string, result: CommandResult): DataplaneErr
   );
 }
 
+/**
+ * What a program is told of our environment: where programs are, and to speak untranslated. A secret given to nexd in a
+ * variable must not live on in a process that outlives it.
+ */
+function environment(): NodeJS.ProcessEnv {
+  return { PATH: process.env['PATH'], LC_ALL: 'C' };
+}
+
 async function runToEnd(
   [program, args]: [string, string[]],
   input: CommandInput,
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
+      env: environment(),
       stdio: ['pipe', 'pipe', 'pipe'],
       timeout: input.timeoutMs ?? DEFAULT_TIMEOUT_MS,
       killSignal: 'SIGKILL',
@@ -163,7 +172,10 @@ async function followLines(
 ): Promise<void> {
   if (listener.signal.aborted) return;
   await new Promise<void>((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn(program, args, {
+      env: environment(),
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     const stop = () => child.kill('SIGTERM');
     listener.signal.addEventListener('abort', stop, { once: true });
     createInterface({ input: child.stdout }).on('line', listener.onLine);
@@ -181,7 +193,11 @@ async function startInOwnSession(
 ): Promise<DetachedProcess> {
   const log = await open(logPath, 'a', 0o600);
   try {
-    const child = spawn(program, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
+    const child = spawn(program, args, {
+      detached: true,
+      env: environment(),
+      stdio: ['ignore', log.fd, log.fd],
+    });
     const exited = new Promise<void>((resolve) => child.on('exit', () => resolve()));
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);

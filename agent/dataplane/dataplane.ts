@@ -184,7 +184,7 @@ async function convergeOnce(
     await quiesce(options, memory, plan);
     throw collisionError(own);
   }
-  await claimInterface(options, memory, plan);
+  await claimInterface(options, memory);
   const refused = memory.refusedRoutes.map((collision) => collision.planned);
   return applyPlan(options, memory, { ...plan, routes: without(plan.routes, refused) });
 }
@@ -193,15 +193,10 @@ async function convergeOnce(
 async function claimInterface(
   { tunnel, network, privateKey }: DataplaneOptions,
   memory: Memory,
-  plan: DevicePlan,
 ): Promise<void> {
-  if ((await network.read()) === null) {
-    memory.isOwned = false;
-    return;
-  }
-  if (memory.isOwned && (await tunnel.read()) !== null) return;
-  await tunnel.create({ privateKey, listenPort: plan.listenPort });
-  memory.isOwned = true;
+  const isOwned = memory.isOwned && (await tunnel.read()) !== null;
+  const exists = isOwned || (await network.read()) !== null;
+  memory.isOwned = isOwned || (exists && (await tunnel.adopt(privateKey)));
 }
 
 async function applyPlan(

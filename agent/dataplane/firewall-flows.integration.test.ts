@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createPair, introduce, removeMachines, show, shown } from './machine.fixture.ts';
-import type { Machine } from './machine.fixture.ts';
+import { createPair, introduce, removeMachines, show, shown } from './testing/machine.ts';
+import type { Machine } from './testing/machine.ts';
 
 const PORT = 7777;
 

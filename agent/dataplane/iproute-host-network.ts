@@ -24,13 +24,10 @@ export function createIprouteHostNetwork(options: IprouteHostNetworkOptions): Ho
   return {
     read: async () => {
       const link = await readIpInterface(runner, interfaceName);
-      if (link === null) return null;
-      return {
-        mtuBytes: link.mtuBytes,
-        isUp: link.isUp,
-        addresses: globalPrefixes(link),
-        routes: [...(await readRoutes(options, '-4')), ...(await readRoutes(options, '-6'))],
-      };
+      const routes = link && (await readAllRoutes(options));
+      if (link === null || routes === null) return null;
+      const { mtuBytes, isUp } = link;
+      return { mtuBytes, isUp, addresses: globalPrefixes(link), routes };
     },
     change: async (change) => {
       await runner.run('ip', ['-batch', '-'], { stdin: renderBatch(interfaceName, change) });
@@ -69,6 +66,16 @@ async function readIpInterfaces(runner: CommandRunner): Promise<IpInterface[]> {
   return parseIpInterfaces(
     (await runner.run('ip', ['-json', '-details', 'address', 'show'])).stdout,
   );
+}
+
+/** Null: the interface vanished in the meantime. */
+async function readAllRoutes(options: IprouteHostNetworkOptions): Promise<string[] | null> {
+  try {
+    return [...(await readRoutes(options, '-4')), ...(await readRoutes(options, '-6'))];
+  } catch (error) {
+    if ((await readIpInterface(options.runner, options.interfaceName)) === null) return null;
+    throw error;
+  }
 }
 
 async function readRoutes(

@@ -31,16 +31,19 @@ export function createKernelTunnel(options: KernelTunnelOptions): Tunnel {
   return {
     technology: 'kernel',
     create: async (tunnel) => {
+      if ((await link()) !== null) throw interfaceTaken(interfaceName, 'it is in use');
+      await makeInterface(options, tunnel);
+    },
+    adopt: async (privateKey) => {
       const existing = await link();
-      if (existing === null) return makeInterface(options, tunnel);
-      const held = existing.kind === 'wireguard' ? await dump(options) : null;
-      const isUnset = held?.privateKey === null && isOurs(existing);
-      if (isUnset) await setKey(options, tunnel);
-      else if (!sameKey(held?.privateKey ?? '', tunnel.privateKey)) {
+      if (existing === null) return false;
+      const held = existing.kind === 'wireguard' ? (await dump(options)).privateKey : '';
+      if (held === null && isOurs(existing)) await setKey(options, { privateKey, listenPort: 0 });
+      else if (!sameKey(held ?? '', privateKey)) {
         throw interfaceTaken(interfaceName, "it is no WireGuard tunnel with this device's key");
       }
       await markAsOurs(runner, interfaceName);
-      return 'adopted';
+      return true;
     },
     setListenPort: async (listenPort) => {
       await assertPortFree(runner, listenPort);
@@ -78,17 +81,13 @@ export async function hasKernelWireGuard(
   return true;
 }
 
-async function makeInterface(
-  options: KernelTunnelOptions,
-  tunnel: TunnelOptions,
-): Promise<'created'> {
+async function makeInterface(options: KernelTunnelOptions, tunnel: TunnelOptions): Promise<void> {
   const { interfaceName, runner } = options;
   await assertPortFree(runner, tunnel.listenPort);
   await runner.run('ip', ['link', 'add', 'dev', interfaceName, 'type', 'wireguard']);
   try {
     await markAsOurs(runner, interfaceName);
     await setKey(options, tunnel);
-    return 'created';
   } catch (error) {
     await runner.probe('ip', ['link', 'delete', 'dev', interfaceName]);
     throw error;

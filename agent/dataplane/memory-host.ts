@@ -94,12 +94,13 @@ function memoryTunnel(machine: MemoryMachine, interfaceName: string): Tunnel {
     technology: 'memory',
     create: async ({ privateKey, listenPort }) => {
       throwFault(machine, 'create');
-      const key = privateKey.exportBase64();
-      const isAdopted = machine.link?.isOurs === true && machine.link.privateKey === key;
-      if (isAdopted) return 'adopted';
-      if (machine.link !== null) throw interfaceTaken(interfaceName, 'it has another key');
-      machine.link = newLink(key, claim(listenPort));
-      return 'created';
+      if (machine.link !== null) throw interfaceTaken(interfaceName, 'it is in use');
+      machine.link = newLink(privateKey.exportBase64(), claim(listenPort));
+    },
+    adopt: async (privateKey) => {
+      if (machine.link === null) return false;
+      if (machine.link.isOurs && machine.link.privateKey === privateKey.exportBase64()) return true;
+      throw interfaceTaken(interfaceName, 'it has another key');
     },
     setListenPort: async (listenPort) => {
       existing().listenPort = claim(listenPort);

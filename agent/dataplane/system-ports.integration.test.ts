@@ -4,7 +4,7 @@ import { firewallContract } from './firewall.contract.ts';
 import { hostNetworkContract } from './host-network.contract.ts';
 import { createIprouteHostNetwork } from './iproute-host-network.ts';
 import { createKernelTunnel } from './kernel-tunnel.ts';
-import { createNetworkNamespace } from './network-namespace.fixture.ts';
+import { createNetworkNamespace } from './testing/network-namespace.ts';
 import { createNftablesFirewall } from './nftables-firewall.ts';
 import { tunnelContract } from './tunnel.contract.ts';
 import type { Tunnel } from './tunnel.ts';

@@ -29,7 +29,8 @@ export function tunnelContract(name: string, makeSubject: () => Promise<TunnelSu
     test('there is nothing to read before create and after remove', async () => {
       const { tunnel, privateKey } = await setUp();
       expect(await tunnel.read()).toBeNull();
-      expect(await tunnel.create({ privateKey, listenPort: 0 })).toBe('created');
+      expect(await tunnel.adopt(privateKey)).toBe(false);
+      await tunnel.create({ privateKey, listenPort: 0 });
       expect(await tunnel.read()).toMatchObject({ peers: [] });
       await tunnel.remove();
       await tunnel.remove();
@@ -86,17 +87,20 @@ export function tunnelContract(name: string, makeSubject: () => Promise<TunnelSu
       const set = [{ ...peer, persistentKeepaliveSeconds: 0 }];
       await tunnel.applyPeerChanges({ remove: [], set });
       const later = await place.open();
-      expect(await later.create({ privateKey, listenPort: 0 })).toBe('adopted');
+      expect(await later.adopt(privateKey)).toBe(true);
       expect((await later.read())?.peers).toMatchObject([peer]);
     });
 
     test('a tunnel with another key is refused and left as it is', async () => {
       const { subject: place, tunnel, privateKey } = await setUp();
       await tunnel.create({ privateKey, listenPort: 0 });
-      const foreign = { privateKey: WireGuardPrivateKey.generate(), listenPort: 0 };
-      const refused = (await place.open()).create(foreign);
-      await expect(refused).rejects.toMatchObject({ reason: 'interface-taken' });
-      expect(await tunnel.create({ privateKey, listenPort: 0 })).toBe('adopted');
+      const later = await place.open();
+      const taken = { reason: 'interface-taken' };
+      const foreign = WireGuardPrivateKey.generate();
+      await expect(later.adopt(foreign)).rejects.toMatchObject(taken);
+      const created = later.create({ privateKey: foreign, listenPort: 0 });
+      await expect(created).rejects.toMatchObject(taken);
+      expect(await later.adopt(privateKey)).toBe(true);
     });
 
     test('an interface that is not ours is neither used nor read nor removed', async () => {
@@ -104,6 +108,7 @@ export function tunnelContract(name: string, makeSubject: () => Promise<TunnelSu
       await place.takeInterface();
       const taken = { reason: 'interface-taken' };
       await expect(tunnel.create({ privateKey, listenPort: 0 })).rejects.toMatchObject(taken);
+      await expect(tunnel.adopt(privateKey)).rejects.toMatchObject(taken);
       expect(await tunnel.read()).toBeNull();
       await expect(tunnel.remove()).rejects.toMatchObject(taken);
     });
@@ -114,7 +119,7 @@ export function tunnelContract(name: string, makeSubject: () => Promise<TunnelSu
       const refused = tunnel.create({ privateKey, listenPort });
       await expect(refused).rejects.toMatchObject({ reason: 'port-taken' });
       expect(await tunnel.read()).toBeNull();
-      expect(await tunnel.create({ privateKey, listenPort: 0 })).toBe('created');
+      await tunnel.create({ privateKey, listenPort: 0 });
       const moved = tunnel.setListenPort(listenPort);
       await expect(moved).rejects.toMatchObject({ reason: 'port-taken' });
     });

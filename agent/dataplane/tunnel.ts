@@ -39,11 +39,16 @@ export interface Tunnel {
   readonly technology: 'kernel' | 'wireguard-go' | 'memory';
 
   /**
-   * Makes the interface (down, without addresses or peers), or adopts it with everything on it where it is ours and has
-   * this private key. Throws `interface-taken` without touching an interface that is not ours, and `port-taken`; after
-   * any failure nothing remains of what it began.
+   * Makes the interface, down, without addresses or peers. Throws `interface-taken` where there is one of this name,
+   * and `port-taken`; after any failure nothing remains of what it began.
    */
-  create(options: TunnelOptions): Promise<'created' | 'adopted'>;
+  create(options: TunnelOptions): Promise<void>;
+
+  /**
+   * Takes over an interface that an earlier process of ours left, with everything on it. False: there is none. Throws
+   * `interface-taken` without touching one that is not ours or has another private key.
+   */
+  adopt(privateKey: WireGuardPrivateKey): Promise<boolean>;
 
   /** Moves the tunnel to another UDP port. Throws `port-taken`. */
   setListenPort(listenPort: number): Promise<void>;

@@ -40,13 +40,17 @@ export async function startWireguardGo(place: WireguardGoPlace): Promise<Started
   return started;
 }
 
-/** The pid of the noted process if it still is wireguard-go for this interface, else null. */
+/**
+ * The pid of the noted process if it still is wireguard-go for this interface, else null. The program may be started
+ * through a loader, so it is looked for among all words of the command line.
+ */
 export async function findWireguardGo(place: WireguardGoPlace): Promise<number | null> {
   const pid = Number(await readFile(pidPath(place), 'utf8').catch(() => ''));
   if (!Number.isInteger(pid) || pid <= 1) return null;
   const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-  const [program = '', ...args] = commandLine.split('\0');
-  const isIts = basename(program) === 'wireguard-go' && args.includes(place.interfaceName);
+  const words = commandLine.split('\0');
+  const isIts =
+    words.some((word) => basename(word) === 'wireguard-go') && words.includes(place.interfaceName);
   return isIts ? pid : null;
 }
 

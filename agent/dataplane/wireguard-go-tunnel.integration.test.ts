@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { WireGuardPrivateKey } from '@nexodus/wireguard';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCommandRunner } from './command-runner.ts';
-import { createNetworkNamespace } from './network-namespace.fixture.ts';
-import type { NetworkNamespace } from './network-namespace.fixture.ts';
+import { createNetworkNamespace } from './testing/network-namespace.ts';
+import type { NetworkNamespace } from './testing/network-namespace.ts';
 import { createSystemPorts } from './system-ports.ts';
 import { createWireguardGoTunnel } from './wireguard-go-tunnel.ts';
 
@@ -31,7 +31,7 @@ describe('the wireguard-go tunnel', () => {
     await expect(other.create(options)).rejects.toThrow(/outside this network namespace/);
     await other.remove();
     await elsewhere.remove();
-    expect(await createWireguardGoTunnel(namespace).create(options)).toBe('adopted');
+    expect(await createWireguardGoTunnel(namespace).adopt(privateKey)).toBe(true);
   });
 
   test('is not started with a wireguard-go that is too old', async () => {

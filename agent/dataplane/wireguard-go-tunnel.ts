@@ -56,10 +56,13 @@ export function createWireguardGoTunnel(options: WireguardGoTunnelOptions): Tunn
   return {
     technology: 'wireguard-go',
     create: async (tunnel) => {
+      if ((await link()) !== null) throw interfaceTaken(place.interfaceName, 'it is in use');
+      await start(place, tunnel);
+    },
+    adopt: async (privateKey) => {
       const existing = await link();
-      if (existing === null) return start(place, tunnel);
-      await adopt(place, existing, tunnel.privateKey);
-      return 'adopted';
+      if (existing !== null) await adopt(place, existing, privateKey);
+      return existing !== null;
     },
     setListenPort: async (listenPort) => {
       await assertPortFree(place.runner, listenPort);
@@ -84,7 +87,7 @@ export function createWireguardGoTunnel(options: WireguardGoTunnelOptions): Tunn
   };
 }
 
-async function start(place: Place, tunnel: TunnelOptions): Promise<'created'> {
+async function start(place: Place, tunnel: TunnelOptions): Promise<void> {
   await assertVersion(place);
   await assertTunUsable();
   await assertSocketFree(place);
@@ -103,7 +106,6 @@ async function start(place: Place, tunnel: TunnelOptions): Promise<'created'> {
     const privateKeyHex = Buffer.from(tunnel.privateKey.exportBytes()).toString('hex');
     const request = formatUapiInterface({ privateKeyHex, listenPort: tunnel.listenPort });
     await set(place, request, tunnel.listenPort);
-    return 'created';
   } catch (error) {
     await end(place, await findWireguardGo(place));
     throw error;

@@ -1,6 +1,13 @@
-import ipaddr from 'ipaddr.js';
-
-type Address = ReturnType<typeof ipaddr.parse>;
+import {
+  InvalidAddressError,
+  formatIpPrefix,
+  hostPrefix,
+  ipAddressToBytes,
+  parseIpAddress,
+  parseIpPrefix,
+  prefixContainsPrefix,
+  prefixOf,
+} from '@nexodus/netip';
 
 /**
  * The canonical text of a prefix (`100.64.0.7/32`, `fd00::/64`): host bits cleared, IPv6 as in RFC 5952; a bare
@@ -8,22 +15,23 @@ type Address = ReturnType<typeof ipaddr.parse>;
  * prefixes are equal exactly when their texts are.
  */
 export function canonicalCidr(text: string): string | null {
-  const parsed = parsePrefix(text);
-  if (parsed === null) return null;
-  const [address, lengthBits] = parsed;
-  const bytes = address.toByteArray().map((byte, index) => {
-    const keptBits = Math.min(8, Math.max(0, lengthBits - 8 * index));
-    return byte & (0xff << (8 - keptBits)) & 0xff;
-  });
-  return `${formatAddress(ipaddr.fromByteArray(bytes))}/${lengthBits}`;
+  const [addressText = '', lengthText, ...rest] = text.split('/');
+  const isLength = lengthText === undefined || /^(0|[1-9][0-9]{0,2})$/.test(lengthText);
+  if (rest.length > 0 || !isLength) return null;
+  try {
+    const address = parseIpAddress(addressText);
+    const prefix =
+      lengthText === undefined ? hostPrefix(address) : prefixOf(address, Number(lengthText));
+    return formatIpPrefix(prefix);
+  } catch (error) {
+    if (error instanceof InvalidAddressError) return null;
+    throw error;
+  }
 }
 
 /** Whether every address of canonical prefix `inner` lies in canonical prefix `outer`; false across families. */
 export function cidrContains(outer: string, inner: string): boolean {
-  const [outerAddress, outerBits] = ipaddr.parseCIDR(outer);
-  const [innerAddress, innerBits] = ipaddr.parseCIDR(inner);
-  if (outerAddress.kind() !== innerAddress.kind() || innerBits < outerBits) return false;
-  return innerAddress.match(outerAddress, outerBits);
+  return prefixContainsPrefix(parseIpPrefix(outer), parseIpPrefix(inner));
 }
 
 /** Whether a canonical prefix is IPv6. */
@@ -41,12 +49,17 @@ export function cidrAddress(cidr: string): string {
   return cidr.slice(0, cidr.indexOf('/'));
 }
 
+/** The octets of the address of a canonical prefix, in network order. */
+export function cidrBytes(cidr: string): number[] {
+  return [...ipAddressToBytes(parseIpPrefix(cidr).address)];
+}
+
 /** The canonical text of `address:port` or `[address]:port`; null for anything else, names and port 0 included. */
 export function canonicalEndpoint(text: string): string | null {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   const cidr = match === null ? null : canonicalCidr(match[1] ?? match[2] ?? '');
-  if (cidr === null || !isHostCidr(cidr) || port < 1 || port > 65_535) return null;
+  if (cidr === null || port < 1 || port > 65_535) return null;
   const address = cidrAddress(cidr);
   return isIpv6Cidr(cidr) ? `[${address}]:${port}` : `${address}:${port}`;
 }
@@ -59,27 +72,4 @@ export function readEndpoint(text: string): string | null {
   const zoned = /^\[([0-9a-fA-F:]+)%[^\s\]]{1,15}\](:[0-9]{1,5})$/.exec(text);
   if (zoned === null) return canonicalEndpoint(text);
   return canonicalEndpoint(`[${zoned[1]}]${zoned[2]}`) === null ? null : text;
-}
-
-/** The octets of the address of a canonical prefix, in network order. */
-export function cidrBytes(cidr: string): number[] {
-  return ipaddr.parse(cidrAddress(cidr)).toByteArray();
-}
-
-function parsePrefix(text: string): [Address, number] | null {
-  const [addressText = '', lengthText, ...rest] = text.split('/');
-  if (rest.length > 0) return null;
-  const isIpv4 = ipaddr.IPv4.isValidFourPartDecimal(addressText);
-  if (!isIpv4 && (addressText.includes('%') || !ipaddr.IPv6.isValid(addressText))) return null;
-  const address = ipaddr.parse(addressText);
-  const familyBits = address.kind() === 'ipv4' ? 32 : 128;
-  if (lengthText === undefined) return [address, familyBits];
-  const lengthBits = Number(lengthText);
-  return /^(0|[1-9][0-9]{0,2})$/.test(lengthText) && lengthBits <= familyBits
-    ? [address, lengthBits]
-    : null;
-}
-
-function formatAddress(address: Address): string {
-  return address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString();
 }

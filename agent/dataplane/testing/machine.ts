@@ -1,12 +1,12 @@
 import { WireGuardPrivateKey, formatX25519PublicKey } from '@nexodus/wireguard';
 import { expect, vi } from 'vitest';
-import { planDevice } from './core/device-plan.ts';
-import type { ShownPeer } from './core/device-plan.ts';
-import { createDataplane } from './dataplane.ts';
-import type { Dataplane } from './dataplane.ts';
-import { createNetworkNamespace, joinNamespaces } from './network-namespace.fixture.ts';
-import type { NetworkNamespace } from './network-namespace.fixture.ts';
-import { createSystemPorts } from './system-ports.ts';
+import { planDevice } from '../core/device-plan.ts';
+import type { ShownPeer } from '../core/device-plan.ts';
+import { createDataplane } from '../dataplane.ts';
+import type { Dataplane } from '../dataplane.ts';
+import { createNetworkNamespace, joinNamespaces } from './network-namespace.ts';
+import type { NetworkNamespace } from './network-namespace.ts';
+import { createSystemPorts } from '../system-ports.ts';
 
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined };
 

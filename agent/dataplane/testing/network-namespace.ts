@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { createCommandRunner } from './command-runner.ts';
-import type { CommandRunner } from './command-runner.ts';
+import { createCommandRunner } from '../command-runner.ts';
+import type { CommandRunner } from '../command-runner.ts';
 
 const execute = promisify(execFile);
 
