@@ -26,7 +26,11 @@ export class ManualClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void): Timer {
-    const timer: PendingTimer = { at: this.#now + Math.max(0, delayMs), order: this.#order++, fire };
+    const timer: PendingTimer = {
+      at: this.#now + Math.max(0, delayMs),
+      order: this.#order++,
+      fire,
+    };
     this.#pending.add(timer);
     return { cancel: () => this.#pending.delete(timer) };
   }
@@ -67,7 +71,12 @@ export class ManualClock implements Clock {
     let best: PendingTimer | undefined;
     for (const timer of this.#pending) {
       if (timer.at > target) continue;
-      if (best === undefined || timer.at < best.at || (timer.at === best.at && timer.order < best.order)) best = timer;
+      if (
+        best === undefined ||
+        timer.at < best.at ||
+        (timer.at === best.at && timer.order < best.order)
+      )
+        best = timer;
     }
     return best;
   }

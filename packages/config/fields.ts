@@ -14,7 +14,10 @@ export const listenAddress = z.string().transform((text, context): ListenAddress
   const port = Number(match?.groups?.port);
   const host = match?.groups?.six ?? match?.groups?.host;
   if (host === undefined || port > 65_535) {
-    context.addIssue({ code: 'custom', message: 'must be host:port, such as 127.0.0.1:7443 or [::1]:7443' });
+    context.addIssue({
+      code: 'custom',
+      message: 'must be host:port, such as 127.0.0.1:7443 or [::1]:7443',
+    });
     return z.NEVER;
   }
   return { host, port };

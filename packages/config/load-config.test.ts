@@ -10,7 +10,10 @@ import { loadConfig } from './load-config.ts';
 const schema = z.object({
   public_url: z.url().optional(),
   api: z
-    .object({ listen: listenAddress.prefault('127.0.0.1:7443'), max_streams: z.int().positive().default(10) })
+    .object({
+      listen: listenAddress.prefault('127.0.0.1:7443'),
+      max_streams: z.int().positive().default(10),
+    })
     .prefault({}),
   regions: z.array(z.string()).default([]),
 });
@@ -29,16 +32,26 @@ function fileWith(text: string): string {
 
 function load(text: string | undefined, env: Record<string, string> = {}): z.output<typeof schema> {
   const file = text === undefined ? undefined : fileWith(text);
-  return loadConfig(schema, { file, env, envPrefix: 'NEXODUS', reservedVariables: ['NEXODUS_DATA_DIR'] });
+  return loadConfig(schema, {
+    file,
+    env,
+    envPrefix: 'NEXODUS',
+    reservedVariables: ['NEXODUS_DATA_DIR'],
+  });
 }
 
 describe('sources', () => {
   test('defaults hold when nothing is said', () => {
-    expect(load(undefined)).toEqual({ api: { listen: { host: '127.0.0.1', port: 7443 }, max_streams: 10 }, regions: [] });
+    expect(load(undefined)).toEqual({
+      api: { listen: { host: '127.0.0.1', port: 7443 }, max_streams: 10 },
+      regions: [],
+    });
   });
 
   test('the environment wins over the file, key by key', () => {
-    const config = load('api:\n  listen: "[::]:443"\n  max_streams: 5\n', { NEXODUS_API_MAX_STREAMS: '7' });
+    const config = load('api:\n  listen: "[::]:443"\n  max_streams: 5\n', {
+      NEXODUS_API_MAX_STREAMS: '7',
+    });
     expect(config.api).toEqual({ listen: { host: '::', port: 443 }, max_streams: 7 });
   });
 

@@ -49,7 +49,8 @@ export function loadConfig<T extends z.ZodObject>(schema: T, sources: ConfigSour
   }
   const result = strictly(schema).safeParse(merged);
   if (!result.success) {
-    for (const issue of result.error.issues) problems.push(...describe(issue, fromVariable, sources.file));
+    for (const issue of result.error.issues)
+      problems.push(...describe(issue, fromVariable, sources.file));
   }
   if (problems.length > 0 || !result.success) throw new ConfigError(problems);
   // The strict copy of the schema has the same output as the schema.
@@ -62,13 +63,17 @@ function readFile(file: string | undefined): Tree {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new ConfigError([`${file}: cannot be read (${error instanceof Error ? error.message : String(error)})`]);
+    throw new ConfigError([
+      `${file}: cannot be read (${error instanceof Error ? error.message : String(error)})`,
+    ]);
   }
   let tree: unknown;
   try {
     tree = parse(text) ?? {};
   } catch (error) {
-    throw new ConfigError([`${file}: is not YAML (${error instanceof Error ? error.message : String(error)})`]);
+    throw new ConfigError([
+      `${file}: is not YAML (${error instanceof Error ? error.message : String(error)})`,
+    ]);
   }
   if (!isTree(tree)) throw new ConfigError([`${file}: must be a map of settings`]);
   return tree;
@@ -106,7 +111,11 @@ function setAt(tree: Tree, path: readonly string[], value: unknown): void {
 }
 
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  ) {
     return unwrap(schema.unwrap());
   }
   return schema;
@@ -136,10 +145,16 @@ function strictField(value: z.core.$ZodType): z.core.$ZodType {
   return value;
 }
 
-function describe(issue: z.core.$ZodIssue, fromVariable: ReadonlyMap<string, string>, file: string | undefined): string[] {
+function describe(
+  issue: z.core.$ZodIssue,
+  fromVariable: ReadonlyMap<string, string>,
+  file: string | undefined,
+): string[] {
   const path = issue.path.map(String);
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${[...path, key].join('.')}: no such setting (in ${file ?? 'the environment'})`);
+    return issue.keys.map(
+      (key) => `${[...path, key].join('.')}: no such setting (in ${file ?? 'the environment'})`,
+    );
   }
   const key = path.join('.');
   const source = fromVariable.get(key) ?? file;

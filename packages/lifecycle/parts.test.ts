@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest';
 import { type Part, startParts } from './parts.ts';
 
-function recorder(events: string[], name: string, fails: 'start' | 'stop' | 'never' = 'never'): Part {
+function recorder(
+  events: string[],
+  name: string,
+  fails: 'start' | 'stop' | 'never' = 'never',
+): Part {
   const act = (verb: 'start' | 'stop') => async (): Promise<void> => {
     events.push(`${verb} ${name}`);
     if (fails === verb) throw new Error(`${name} cannot ${verb}`);
@@ -18,7 +22,11 @@ test('parts start in order and stop in the opposite order', async () => {
 
 test('a part that does not start stops those before it and its error is thrown', async () => {
   const events: string[] = [];
-  const starting = startParts([recorder(events, 'a'), recorder(events, 'b', 'start'), recorder(events, 'c')]);
+  const starting = startParts([
+    recorder(events, 'a'),
+    recorder(events, 'b', 'start'),
+    recorder(events, 'c'),
+  ]);
   await expect(starting).rejects.toThrow('b cannot start');
   expect(events).toEqual(['start a', 'start b', 'stop a']);
 });

@@ -29,7 +29,10 @@ export interface RunningParts {
  */
 export async function startParts(
   parts: readonly Part[],
-  report: (event: { part: string; state: 'starting' | 'started' | 'stopping' | 'stopped' }) => void = () => {},
+  report: (event: {
+    part: string;
+    state: 'starting' | 'started' | 'stopping' | 'stopped';
+  }) => void = () => {},
 ): Promise<RunningParts> {
   const started: Part[] = [];
   const stopAll = async (): Promise<void> => {
@@ -39,7 +42,8 @@ export async function startParts(
       await part.stop().catch((error: unknown) => errors.push(error));
       report({ part: part.name, state: 'stopped' });
     }
-    if (errors.length > 0) throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'parts failed to stop');
+    if (errors.length > 0)
+      throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'parts failed to stop');
   };
   for (const part of parts) {
     report({ part: part.name, state: 'starting' });

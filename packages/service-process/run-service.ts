@@ -22,7 +22,7 @@ export interface ServiceFrame {
   clock: typeof systemClock;
   logger: Logger;
   /** What to show to, and demand of, another service. */
-  tlsTowards(service: string): ClientTls;
+  readonly tlsTowards: (service: string) => ClientTls;
 }
 
 /** A service process. */

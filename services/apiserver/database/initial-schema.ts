@@ -160,7 +160,8 @@ CREATE INDEX audit_records_by_organization ON audit_records (organization_id, id
 CREATE TABLE ipam_outbox (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   pool_id uuid NOT NULL,
-  -- nexodus.ipam.v1 request, by kind
+  owner_id uuid,
+  -- A request of nexodus.ipam.v1, by kind.
   kind text NOT NULL CHECK (kind IN ('create-pool', 'confirm', 'release', 'delete-pool')),
   request bytea NOT NULL,
   attempts integer NOT NULL DEFAULT 0,

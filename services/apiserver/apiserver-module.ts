@@ -1,0 +1,256 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '@nexodus/clock';
+import { AgentServiceDefinition } from '@nexodus/contracts/agent';
+import {
+  DeviceServiceDefinition,
+  OrganizationServiceDefinition,
+  RegistrationKeyServiceDefinition,
+  ServiceAccountServiceDefinition,
+  ServiceInfoServiceDefinition,
+  TokenServiceDefinition,
+  UserServiceDefinition,
+  VpcServiceDefinition,
+} from '@nexodus/contracts/api';
+import { ChangeServiceDefinition } from '@nexodus/contracts/event';
+import type { PolicyServiceDefinition } from '@nexodus/contracts/policy';
+import type { Database } from '@nexodus/database';
+import { deriveServiceKeys } from '@nexodus/device-identity';
+import type { Part } from '@nexodus/lifecycle';
+import type { MessageBus, SoftStateStore } from '@nexodus/messaging';
+import {
+  type BoundService,
+  createBinder,
+  type RpcClient,
+  type RunningRpcServer,
+  type ServerTls,
+  type ServiceIdentity,
+  startRpcServer,
+} from '@nexodus/rpc';
+import { logCalls, type ServiceModule, serviceVersion } from '@nexodus/service-process';
+import type { Logger } from '@nexodus/telemetry';
+import { type Bootstrap, createBootstrap } from './bootstrap.ts';
+import { createChangeLog } from './database/change-log.ts';
+import { initialSchema } from './database/initial-schema.ts';
+import { createAgentService } from './enrolment/agent-service.ts';
+import { createAnonymousLimit } from './identity/anonymous-limit.ts';
+import { createAuditLog } from './identity/audit-log.ts';
+import { createAuthentication } from './identity/authenticate-caller.ts';
+import { createAuthorizer } from './identity/authorizer.ts';
+import { bindPublic, type Caller } from './identity/caller.ts';
+import { createOidcVerifier, type TrustedIssuer } from './identity/oidc-verifier.ts';
+import { createTokenExchange } from './identity/token-exchange.ts';
+import { createServiceInfoService, createTokenService } from './identity/token-service.ts';
+import { createUsedTokens, type UsedTokens } from './identity/used-tokens.ts';
+import { createUserDirectory } from './identity/user-directory.ts';
+import { createIpamOutbox, type IpamClient } from './ipam/ipam-outbox.ts';
+import { createNetworkMap, type NetworkMap } from './network-map/network-map.ts';
+import type { ResourceDependencies } from './resources/dependencies.ts';
+import { createDeviceService } from './resources/device-service.ts';
+import { createOrganizationService } from './resources/organization-service.ts';
+import { createRegistrationKeyService } from './resources/registration-key-service.ts';
+import { createServiceAccountService } from './resources/service-account-service.ts';
+import { createUserService } from './resources/user-service.ts';
+import { createVpcService } from './resources/vpc-service.ts';
+
+/** What the apiserver is made of. Who opened the database, the bus and the clients closes them after the module stopped. */
+export interface ApiserverModuleOptions {
+  database: Database;
+  bus: MessageBus;
+  softState: SoftStateStore;
+  ipam: IpamClient;
+  policy: RpcClient<typeof PolicyServiceDefinition>;
+  clock: Clock;
+  logger: Logger;
+  /** 32 bytes, the same for all replicas. */
+  rootSecret: Uint8Array;
+  issuers: readonly TrustedIssuer[];
+  /** Origins that the service is known by, without a slash at the end; the first is the one to tell people. */
+  audiences: readonly string[];
+  consoleUrl: string;
+  /** Where the public API listens. */
+  publicListen: { address: string; tls: ServerTls };
+  /** How long a device may use its last view without the service, in seconds. */
+  leaseSeconds: number;
+}
+
+/** The apiserver with what a first start needs. */
+export interface ApiserverModule extends ServiceModule {
+  /** Makes the organization, owner and service account of a first start; for use once the parts have started. */
+  readonly bootstrap: Bootstrap;
+  /** Port of the public API once the parts have started. */
+  publicPort(): number;
+}
+
+/** How often used tokens are forgotten, in milliseconds. */
+const forgetIntervalMs = 60_000;
+
+/** Builds the apiserver. Any number of replicas may share a schema. */
+export function createApiserverModule(options: ApiserverModuleOptions): ApiserverModule {
+  const { database, clock, logger } = options;
+  const usedTokens = createUsedTokens(database, clock);
+  const { resources, networkMap } = createResources(options);
+  const publicServer = createPublicServer(options, { resources, networkMap, usedTokens });
+  const bindInternal = createBinder<'internal', ServiceIdentity>('internal');
+  const schema: Part = {
+    name: 'apiserver schema',
+    start: async () => void (await database.migrate([initialSchema])),
+    stop: () => Promise.resolve(),
+  };
+  return {
+    name: 'apiserver',
+    parts: [
+      schema,
+      forgettingPart(usedTokens, { clock, logger }),
+      resources.ipamOutbox.part,
+      ...networkMap.parts,
+      publicServer.part,
+    ],
+    internalServices: [bindInternal(ChangeServiceDefinition, networkMap.changeService)],
+    internalCallers: { [`/${ChangeServiceDefinition.fullName}/*`]: ['policy', 'relay'] },
+    checkReady: async () => {
+      if (!(await database.healthy())) throw new Error('the database does not answer');
+    },
+    bootstrap: createBootstrap(resources),
+    publicPort: publicServer.port,
+  };
+}
+
+function createResources(options: ApiserverModuleOptions): {
+  resources: ResourceDependencies;
+  networkMap: NetworkMap;
+} {
+  const { database, bus, clock, ipam, logger, policy, softState, leaseSeconds } = options;
+  const audit = createAuditLog(database);
+  const changeLog = createChangeLog(database, bus);
+  const networkMap = createNetworkMap({
+    database,
+    changeLog,
+    policy,
+    bus,
+    softState,
+    clock,
+    logger,
+    random: Math.random,
+    settings: { leaseSeconds },
+  });
+  const resources: ResourceDependencies = {
+    database,
+    changeLog,
+    authorizer: createAuthorizer(policy, audit),
+    audit,
+    ipamOutbox: createIpamOutbox({ database, ipam, clock, logger }),
+    clock,
+    randomBytes,
+  };
+  return { resources, networkMap };
+}
+
+interface PublicParts {
+  resources: ResourceDependencies;
+  networkMap: NetworkMap;
+  usedTokens: UsedTokens;
+}
+
+function createPublicServer(
+  options: ApiserverModuleOptions,
+  parts: PublicParts,
+): { part: Part; port: () => number } {
+  const { audiences, clock, database, issuers, logger, publicListen } = options;
+  const { tokenSigningKey } = deriveServiceKeys(options.rootSecret);
+  const authenticate = createAuthentication({
+    database,
+    clock,
+    oidc: createOidcVerifier(issuers, logger),
+    users: createUserDirectory(parts.resources),
+    usedTokens: parts.usedTokens,
+    tokenKey: tokenSigningKey.publicKey,
+    audiences,
+  });
+  let server: RunningRpcServer | undefined;
+  const part: Part = {
+    name: 'public API',
+    start: async () => {
+      server = await startRpcServer({
+        surface: 'public',
+        ...publicListen,
+        services: publicServices(options, parts),
+        authenticate,
+        onCall: logCalls(logger),
+      });
+    },
+    stop: async () => server?.stop(),
+  };
+  return { part, port: () => server?.port ?? 0 };
+}
+
+function publicServices(
+  options: ApiserverModuleOptions,
+  { resources, networkMap, usedTokens }: PublicParts,
+): BoundService<'public', Caller>[] {
+  const { audiences, clock, consoleUrl, database, ipam, issuers } = options;
+  const { tokenSigningKey: tokenKey, cookieKey } = deriveServiceKeys(options.rootSecret);
+  const tokenExchange = createTokenExchange({ clock, usedTokens, tokenKey, audiences });
+  const limitAnonymous = createAnonymousLimit();
+  const agent = createAgentService({
+    ...resources,
+    ipam,
+    cookieKey,
+    usedTokens,
+    tokenExchange,
+    audiences,
+    limitAnonymous,
+    connect: networkMap.connect,
+  });
+  const info = createServiceInfoService({
+    clock,
+    version: serviceVersion,
+    audiences,
+    issuers,
+    consoleUrl,
+  });
+  return [
+    bindPublic(AgentServiceDefinition, agent),
+    bindPublic(ServiceInfoServiceDefinition, info),
+    bindPublic(
+      TokenServiceDefinition,
+      createTokenService({ database, tokenExchange, limitAnonymous }),
+    ),
+    bindPublic(UserServiceDefinition, createUserService(database)),
+    bindPublic(OrganizationServiceDefinition, createOrganizationService(resources)),
+    bindPublic(VpcServiceDefinition, createVpcService(resources)),
+    bindPublic(
+      DeviceServiceDefinition,
+      createDeviceService({ ...resources, presence: networkMap }),
+    ),
+    bindPublic(RegistrationKeyServiceDefinition, createRegistrationKeyService(resources)),
+    bindPublic(ServiceAccountServiceDefinition, createServiceAccountService(resources)),
+  ];
+}
+
+/** Forgets used tokens every minute. */
+function forgettingPart(
+  usedTokens: UsedTokens,
+  { clock, logger }: { clock: Clock; logger: Logger },
+): Part {
+  const stopping = new AbortController();
+  let running: Promise<void> | undefined;
+  const work = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await usedTokens
+        .forget()
+        .catch((error: unknown) => logger.warn({ error }, 'used tokens could not be forgotten'));
+      await clock.wait(forgetIntervalMs, stopping.signal);
+    }
+  };
+  return {
+    name: 'used tokens',
+    start: () => {
+      running = work();
+      return Promise.resolve();
+    },
+    stop: async () => {
+      stopping.abort();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,86 @@
+import { IpamServiceDefinition } from '@nexodus/contracts/ipam';
+import { PolicyServiceDefinition } from '@nexodus/contracts/policy';
+import { ConfigError } from '@nexodus/config';
+import { openDatabase } from '@nexodus/database';
+import { ROOT_SECRET_BYTES } from '@nexodus/device-identity';
+import type { Part } from '@nexodus/lifecycle';
+import { createNatsSoftStateStore } from '@nexodus/messaging';
+import { createRpcClient, openChannel, type ServerTls } from '@nexodus/rpc';
+import {
+  databaseConnection,
+  openProcessBus,
+  readText,
+  type ServiceFrame,
+} from '@nexodus/service-process';
+import type { z } from 'zod';
+import type { apiserverProcessSettings } from './apiserver-config.ts';
+import { type ApiserverModule, createApiserverModule } from './apiserver-module.ts';
+
+type Settings = z.output<typeof apiserverProcessSettings>;
+
+/** Builds the apiserver as a process of its own: PostgreSQL, NATS, ipam and policy as the settings name them. */
+export function buildApiserver(settings: Settings, frame: ServiceFrame): ApiserverModule {
+  const { clock, logger } = frame;
+  const random = Math.random;
+  const database = openDatabase({
+    connection: databaseConnection(settings.database),
+    schema: 'apiserver',
+    applicationName: 'nexodus-apiserver',
+    clock,
+    random,
+  });
+  const {
+    bus,
+    link,
+    part: busPart,
+  } = openProcessBus(settings.nats, { name: 'apiserver', clock, random, logger });
+  const ipamChannel = openChannel({
+    address: settings.ipam.address,
+    tls: frame.tlsTowards('ipam'),
+  });
+  const policyChannel = openChannel({
+    address: settings.policy.address,
+    tls: frame.tlsTowards('policy'),
+  });
+  const connections: Part = {
+    name: 'connections',
+    start: () => Promise.resolve(),
+    stop: async () => {
+      ipamChannel.close();
+      policyChannel.close();
+      await database.close();
+    },
+  };
+  const module = createApiserverModule({
+    database,
+    bus,
+    softState: createNatsSoftStateStore(link, { clock, random, bucket: 'nexodus-soft-state' }),
+    ipam: createRpcClient(IpamServiceDefinition, ipamChannel),
+    policy: createRpcClient(PolicyServiceDefinition, policyChannel),
+    clock,
+    logger,
+    rootSecret: readRootSecret(settings.root_secret_file),
+    issuers: settings.issuers.map((issuer) => ({
+      url: issuer.url,
+      clientId: issuer.client_id,
+      caFile: issuer.ca_file,
+    })),
+    audiences: settings.api.public_urls.map((url) => new URL(url).origin),
+    consoleUrl: settings.console_url,
+    publicListen: { address: settings.api.listen, tls: publicTls(settings.api) },
+    leaseSeconds: settings.lease_seconds,
+  });
+  return { ...module, parts: [busPart, connections, ...module.parts] };
+}
+
+function publicTls(api: Settings['api']): ServerTls {
+  return { certificate: readText(api.certificate_file), key: readText(api.key_file) };
+}
+
+function readRootSecret(file: string): Uint8Array {
+  const secret = Buffer.from(readText(file).trim(), 'hex');
+  if (secret.length !== ROOT_SECRET_BYTES) {
+    throw new ConfigError([`${file}: must hold ${ROOT_SECRET_BYTES} random bytes in hex`]);
+  }
+  return secret;
+}

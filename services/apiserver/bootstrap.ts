@@ -1,0 +1,100 @@
+import { GLOBAL_ID_BYTES } from '@nexodus/netip';
+import { defaultVpcOf, insertOrganization } from './identity/user-directory.ts';
+import type { ResourceDependencies } from './resources/dependencies.ts';
+import { insertVpc } from './resources/vpc-creation.ts';
+
+/** What a first start makes. */
+export interface BootstrapSeed {
+  organizationName: string;
+  /** The owner, by what the issuer will say of it at login. */
+  owner: { issuer: string; subject: string; email: string; displayName: string };
+  /** Name and Ed25519 public key of the service account, whose private key this process never sees again. */
+  serviceAccount: { name: string; publicKey: Uint8Array };
+}
+
+/** What a first start made. */
+export interface BootstrapResult {
+  organizationId: string;
+  vpcId: string;
+  serviceAccountId: string;
+  /** Whether the account may authenticate. */
+  isServiceAccountEnabled: boolean;
+}
+
+/** Makes, or finds, what a first start needs. */
+export interface Bootstrap {
+  /** What is there, if anything. */
+  find(): Promise<BootstrapResult | undefined>;
+  /** Makes all of it in one transaction, or returns what was made before. */
+  ensure(seed: BootstrapSeed): Promise<BootstrapResult>;
+}
+
+/** The bootstrap on the apiserver's schema. */
+export function createBootstrap(dependencies: ResourceDependencies): Bootstrap {
+  const { database } = dependencies;
+  const find = async (): Promise<BootstrapResult | undefined> => {
+    const row = await database
+      .knex('service_accounts')
+      .join('vpcs', 'vpcs.organization_id', 'service_accounts.organization_id')
+      .where({ 'service_accounts.bootstrap': true, 'vpcs.is_default': true })
+      .first(
+        'service_accounts.id',
+        'service_accounts.organization_id',
+        'service_accounts.disabled',
+        'vpcs.id as vpc_id',
+      );
+    if (row === undefined) return undefined;
+    return {
+      organizationId: row.organization_id,
+      vpcId: row.vpc_id,
+      serviceAccountId: row.id,
+      isServiceAccountEnabled: row.disabled !== true,
+    };
+  };
+  return { find, ensure: async (seed) => (await find()) ?? make(dependencies, seed) };
+}
+
+function make(dependencies: ResourceDependencies, seed: BootstrapSeed): Promise<BootstrapResult> {
+  const { owner, serviceAccount } = seed;
+  return dependencies.database.transaction(
+    async (transaction) => {
+      const { knex } = transaction;
+      const globalId = dependencies.randomBytes(GLOBAL_ID_BYTES);
+      const organizationId = await insertOrganization(transaction, {
+        name: seed.organizationName,
+        globalId,
+      });
+      const [user] = await knex('users')
+        .insert({
+          issuer: owner.issuer,
+          subject: owner.subject,
+          email: owner.email,
+          email_verified: true,
+          display_name: owner.displayName,
+        })
+        .returning('id');
+      await knex('memberships').insert({
+        organization_id: organizationId,
+        user_id: user.id,
+        role: 'owner',
+      });
+      const [account] = await knex('service_accounts')
+        .insert({
+          organization_id: organizationId,
+          name: serviceAccount.name,
+          role: 'admin',
+          public_key: Buffer.from(serviceAccount.publicKey),
+          bootstrap: true,
+        })
+        .returning('id');
+      const vpc = await insertVpc(transaction, defaultVpcOf(organizationId), dependencies);
+      return {
+        organizationId,
+        vpcId: vpc.id,
+        serviceAccountId: account.id,
+        isServiceAccountEnabled: true,
+      };
+    },
+    { name: 'bootstrap' },
+  );
+}

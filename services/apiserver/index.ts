@@ -1,0 +1,4 @@
+export { apiserverSettings, issuerSettings } from './apiserver-config.ts';
+export { createApiserverModule } from './apiserver-module.ts';
+export type { ApiserverModule, ApiserverModuleOptions } from './apiserver-module.ts';
+export type { Bootstrap, BootstrapResult, BootstrapSeed } from './bootstrap.ts';
