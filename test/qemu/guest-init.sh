@@ -1,7 +1,7 @@
 #!/bin/sh
 # Init of a guest: unpacks the job, runs it, reports its exit status and powers off.
 # Serial ports: 0 the kernel's console, 1 the job's output, 2 its exit status.
-export PATH=/usr/bin HOME=/root
+export PATH=/usr/bin HOME=/root NO_COLOR=1
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs run /run

@@ -13,7 +13,7 @@ async function script(source: string): Promise<string> {
   return path;
 }
 
-describe('runInGuest', () => {
+describe('runInGuest', { timeout: 240_000 }, () => {
   test('gives output, files and exit status of the script as they are', async () => {
     const source = `
       import { readFileSync } from 'node:fs';
@@ -28,11 +28,11 @@ describe('runInGuest', () => {
     expect(result.exitCode).toBe(3);
   });
 
-  test('kills a guest that misses the deadline and shows what it said', async () => {
-    const path = await script(`console.log('endless'); setInterval(() => undefined, 1_000);`);
-    const late = runInGuest({ script: path, timeoutMs: 20_000 });
+  test('kills a guest that misses the deadline', async () => {
+    const path = await script(`setInterval(() => undefined, 1_000);`);
+    const late = runInGuest({ script: path, timeoutMs: 5_000 });
     await expect(late).rejects.toThrow(GuestError);
-    await expect(late).rejects.toThrow(/within 20000 ms[^]*endless/);
+    await expect(late).rejects.toThrow(/did not finish within 5000 ms/);
   });
 
   test('says so when the guest dies before its script has ended', async () => {

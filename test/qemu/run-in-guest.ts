@@ -2,6 +2,7 @@ import { runChecked, startProcess } from '@nexodus/netsim';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 import { GuestError } from './guest-error.ts';
 import { prepareGuestImage } from './guest-image.ts';
@@ -11,7 +12,10 @@ import type { GuestKernel } from './guest-kernel.ts';
 
 /** What a guest is to do. */
 export type GuestJob = {
-  /** A TypeScript file of this repository. It is bundled with all it imports, so it may import any workspace and package; it cannot read files beside itself. */
+  /**
+   * A TypeScript file of this repository. It is bundled with all it imports, so it may import any workspace and package;
+   * it cannot read files beside itself. It may call contract suites: see guest-vitest.ts.
+   */
   readonly script: string;
   /** Further files, by their path in the script's working directory. */
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
@@ -32,6 +36,8 @@ export type GuestResult = {
   /** From the start of the emulator to its end. */
   readonly durationMs: number;
 };
+
+const VITEST_OF_GUESTS = fileURLToPath(new URL('guest-vitest.ts', import.meta.url));
 
 /** Lines of the console and the output that a GuestError shows. */
 const SHOWN_LINES = 60;
@@ -61,7 +67,13 @@ export async function runInGuest(job: GuestJob): Promise<GuestResult> {
 async function packJob(job: GuestJob, folder: string): Promise<void> {
   const content = join(folder, 'job');
   await mkdir(content);
-  const bundle = await rolldown({ input: job.script, platform: 'node' });
+  const bundle = await rolldown({
+    input: job.script,
+    platform: 'node',
+    resolve: { alias: { vitest: VITEST_OF_GUESTS } },
+    // What CommonJS packages expect of their surroundings.
+    transform: { define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' } },
+  });
   await bundle.write({
     file: join(content, 'script.mjs'),
     format: 'esm',

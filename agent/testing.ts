@@ -1,0 +1,12 @@
+/**
+ * What tests of several workspaces build a device's data plane from, and the contract of its tunnel. `nexd` composes the
+ * same parts.
+ */
+export {
+  createCommandRunner,
+  createDataplane,
+  createSystemPorts,
+  planDevice,
+} from './dataplane/index.ts';
+export type { Dataplane, ShownPeer } from './dataplane/index.ts';
+export { tunnelContract } from './dataplane/tunnel.contract.ts';
