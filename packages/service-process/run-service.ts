@@ -39,7 +39,13 @@ export interface ServiceProcess<T extends z.ZodObject> {
 }
 
 /** Variables with the prefix of settings that are none. */
-const reservedVariables = ['NEXODUS_CONFIG', 'NEXODUS_DATA_DIR', 'NEXODUS_CACHE_DIR'];
+const reservedVariables = [
+  'NEXODUS_CONFIG',
+  'NEXODUS_DATA_DIR',
+  'NEXODUS_CACHE_DIR',
+  'NEXODUS_TEST_KERNEL_IMAGE',
+  'NEXODUS_TEST_KERNEL_MODULES',
+];
 
 /**
  * The whole life of a service process: reads `--config FILE` (or NEXODUS_CONFIG) and the environment, starts telemetry,

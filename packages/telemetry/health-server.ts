@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import type { RequestHandler } from './telemetry.ts';
+import type { RequestHandler } from './telemetry-options.ts';
 
 /** Options of the health and metrics server. */
 export interface HealthServerOptions {

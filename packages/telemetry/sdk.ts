@@ -4,7 +4,7 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor, type SpanProcessor } from '@opentelemetry/sdk-trace';
 import { ATTR_SERVICE_NAME, ATTR_SERVICE_VERSION } from '@opentelemetry/semantic-conventions';
-import type { RequestHandler, RunningTelemetry, TelemetryOptions } from './telemetry.ts';
+import type { RequestHandler, RunningTelemetry, TelemetryOptions } from './telemetry-options.ts';
 
 /** Starts the SDK; loaded only by processes that want telemetry, because it is large. */
 export function startSdk(options: TelemetryOptions): RunningTelemetry {

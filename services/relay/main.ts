@@ -1,7 +1,10 @@
 /** The relay as a process of its own. */
-import type { Part } from '@nexodus/lifecycle';
-import { createNatsMessageBus, openNats } from '@nexodus/messaging';
-import { natsSettings, processSettings, runService } from '@nexodus/service-process';
+import {
+  natsSettings,
+  openProcessBus,
+  processSettings,
+  runService,
+} from '@nexodus/service-process';
 import { metrics } from '@opentelemetry/api';
 import { createRelayModule, relayConfig } from './index.ts';
 
@@ -10,29 +13,9 @@ await runService({
   settings: processSettings.extend({ relay: relayConfig.prefault({}), nats: natsSettings }),
   build: ({ relay: config, nats }, { clock, logger }) => {
     const random = Math.random;
-    const link = openNats({
-      servers: nats.servers,
-      name: 'nexodus-relay',
-      clock,
-      random,
-      tls: nats.ca_file === undefined ? undefined : { caFile: nats.ca_file },
-      credentials:
-        nats.credentials_file === undefined
-          ? undefined
-          : { kind: 'creds', file: nats.credentials_file },
-      onError: (error) => logger.warn({ error }, 'NATS cannot be reached'),
-    });
-    const bus = createNatsMessageBus(link);
-    const messages: Part = {
-      name: 'messages',
-      start: () => Promise.resolve(),
-      stop: async () => {
-        await bus.close();
-        await link.close();
-      },
-    };
+    const { bus, part } = openProcessBus(nats, { name: 'relay', clock, random, logger });
     const meter = metrics.getMeter('nexodus-relay');
     const module = createRelayModule({ config, bus, clock, random, logger, meter });
-    return { ...module, parts: [messages, ...module.parts] };
+    return { ...module, parts: [part, ...module.parts] };
   },
 });
