@@ -1,6 +1,12 @@
 import type { Clock } from '@nexodus/clock';
 import type { Part } from '@nexodus/lifecycle';
-import { createNatsMessageBus, type MessageBus, type NatsLink, openNats } from '@nexodus/messaging';
+import {
+  createNatsMessageBus,
+  type MessageBus,
+  type NatsLink,
+  type NatsOptions,
+  openNats,
+} from '@nexodus/messaging';
 import type { Logger } from '@nexodus/telemetry';
 import type { z } from 'zod';
 import type { natsSettings } from './process-settings.ts';
@@ -20,13 +26,13 @@ export function openProcessBus(
   options: { name: string; clock: Clock; random: () => number; logger: Logger },
 ): ProcessBus {
   const { name, clock, random, logger } = options;
-  const { servers, ca_file: caFile, credentials_file: credentialsFile } = settings;
+  const { servers, credentials_file: credentialsFile } = settings;
   const link = openNats({
     servers,
     name: `nexodus-${name}`,
     clock,
     random,
-    tls: caFile === undefined ? undefined : { caFile },
+    tls: natsTls(settings),
     credentials:
       credentialsFile === undefined ? undefined : { kind: 'creds', file: credentialsFile },
     onError: (error) => logger.warn({ error }, 'NATS cannot be reached'),
@@ -41,4 +47,11 @@ export function openProcessBus(
     },
   };
   return { bus, link, part };
+}
+
+/** A server without TLS is refused as soon as one of the files is named. */
+function natsTls(settings: z.output<typeof natsSettings>): NatsOptions['tls'] {
+  const { ca_file: caFile, certificate_file: certFile, key_file: keyFile } = settings;
+  if (caFile === undefined && certFile === undefined && keyFile === undefined) return undefined;
+  return { caFile, certFile, keyFile };
 }

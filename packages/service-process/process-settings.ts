@@ -53,6 +53,9 @@ export const natsSettings = z.object({
   servers: z.array(z.string()).min(1),
   /** CA of the servers' certificates. */
   ca_file: z.string().optional(),
+  /** Certificate that this process shows to a server that demands one, and its key. */
+  certificate_file: z.string().optional(),
+  key_file: secretFile.optional(),
   /** NATS credentials file (JWT and seed). */
   credentials_file: secretFile.optional(),
 });
