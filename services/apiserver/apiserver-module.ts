@@ -64,7 +64,7 @@ export interface ApiserverModuleOptions {
   /** 32 bytes, the same for all replicas. */
   rootSecret: Uint8Array;
   issuers: readonly TrustedIssuer[];
-  /** Origins that the service is known by, without a slash at the end; the first is the one to tell people. */
+  /** Audiences that the service is known by (`audienceOf`); the first is the one to tell people. */
   audiences: readonly string[];
   consoleUrl: string;
   /** Where the public API listens. */

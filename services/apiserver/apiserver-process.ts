@@ -14,6 +14,7 @@ import {
 } from '@nexodus/service-process';
 import type { z } from 'zod';
 import type { apiserverProcessSettings } from './apiserver-config.ts';
+import { audienceOf } from './core/audience.ts';
 import { type ApiserverModule, createApiserverModule } from './apiserver-module.ts';
 
 type Settings = z.output<typeof apiserverProcessSettings>;
@@ -65,7 +66,7 @@ export function buildApiserver(settings: Settings, frame: ServiceFrame): Apiserv
       clientId: issuer.client_id,
       caFile: issuer.ca_file,
     })),
-    audiences: settings.api.public_urls.map((url) => new URL(url).origin),
+    audiences: settings.api.public_urls.map(audienceOf),
     consoleUrl: settings.console_url,
     publicListen: { address: settings.api.listen, tls: publicTls(settings.api) },
     leaseSeconds: settings.lease_seconds,

@@ -30,7 +30,7 @@ CREATE INDEX memberships_by_user ON memberships (user_id);
 CREATE TABLE vpcs (
   id uuid PRIMARY KEY DEFAULT uuidv7(),
   organization_id uuid NOT NULL REFERENCES organizations,
-  name text NOT NULL CHECK (name ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
+  name text NOT NULL CHECK (name ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9]){0,1}$'),
   description text NOT NULL,
   ipv4_prefix cidr NOT NULL CHECK (family(ipv4_prefix) = 4),
   ipv6_prefix cidr NOT NULL CHECK (family(ipv6_prefix) = 6),
@@ -77,7 +77,7 @@ CREATE TABLE devices (
   id uuid PRIMARY KEY,
   organization_id uuid NOT NULL REFERENCES organizations,
   vpc_id uuid NOT NULL REFERENCES vpcs,
-  hostname text NOT NULL CHECK (hostname ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
+  hostname text NOT NULL CHECK (hostname ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9]){0,1}$'),
   os text NOT NULL,
   device_public_key bytea NOT NULL UNIQUE CHECK (length(device_public_key) = 32),
   wireguard_public_key bytea NOT NULL UNIQUE CHECK (length(wireguard_public_key) = 32),
