@@ -1,10 +1,11 @@
 import { AgentServiceDefinition } from '@nexodus/contracts/agent';
 import { DeviceServiceDefinition, RegistrationKeyServiceDefinition } from '@nexodus/contracts/api';
 import { eventually } from '@nexodus/clock/testing';
-import { RpcError, type RpcClient, Status } from '@nexodus/rpc';
+import { type RpcClient, Status } from '@nexodus/rpc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { accountCaller, anonymousCaller, type ApiCaller } from './callers.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { refusal } from './refusal.ts';
 import { bindingOf, deviceCaller, enrol, makeDeviceKeys } from './test-device.ts';
 
 let plane: ControlPlane;
@@ -22,17 +23,6 @@ afterAll(async () => {
   admin?.close();
   await plane?.stop();
 });
-
-async function refusal(
-  promise: Promise<unknown>,
-): Promise<{ code: string; reason: string | undefined }> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof RpcError)) throw error ?? new Error('it was not refused');
-  return { code: Status[error.code], reason: error.details.reason };
-}
 
 async function newKey(maxUses = 1): Promise<string> {
   const { secret } = await keys.createRegistrationKey({ maxUses });
@@ -80,18 +70,18 @@ describe('enrolling', () => {
     const victim = makeDeviceKeys();
     await enrol(plane, victim, { registrationKey });
     const thief = { ...makeDeviceKeys(), wireGuard: victim.wireGuard };
-    expect(await refusal(enrol(plane, thief, { registrationKey }))).toEqual({
-      code: 'ALREADY_EXISTS',
-      reason: 'KEY_TAKEN',
+    expect(await refusal(enrol(plane, thief, { registrationKey }))).toMatchObject({
+      code: Status.ALREADY_EXISTS,
+      details: { reason: 'KEY_TAKEN' },
     });
     const wireguardPublicKey = Buffer.from(victim.wireGuard.publicKey);
     const withoutProof = enrol(plane, makeDeviceKeys(), {
       registrationKey,
       tamper: { wireguardPublicKey },
     });
-    expect(await refusal(withoutProof)).toEqual({
-      code: 'UNAUTHENTICATED',
-      reason: 'PROOF_INVALID',
+    expect(await refusal(withoutProof)).toMatchObject({
+      code: Status.UNAUTHENTICATED,
+      details: { reason: 'PROOF_INVALID' },
     });
   });
 
@@ -105,7 +95,10 @@ describe('enrolling', () => {
         cookie: begun.cookie,
         credential: { $case: 'registrationKey', value: registrationKey },
       });
-      expect(await refusal(attempt)).toEqual({ code: 'UNAUTHENTICATED', reason });
+      expect(await refusal(attempt)).toMatchObject({
+        code: Status.UNAUTHENTICATED,
+        details: { reason },
+      });
       call.close();
     },
   );
@@ -114,18 +107,18 @@ describe('enrolling', () => {
     const { registrationKey, secret } = await keys.createRegistrationKey({});
     await keys.deleteRegistrationKey({ id: registrationKey?.id });
     expect(
-      (await refusal(enrol(plane, makeDeviceKeys(), { registrationKey: secret }))).reason,
+      (await refusal(enrol(plane, makeDeviceKeys(), { registrationKey: secret }))).details.reason,
     ).toBe('REGISTRATION_KEY_UNKNOWN');
     const used = await newKey();
     await enrol(plane, makeDeviceKeys(), { registrationKey: used });
-    expect((await refusal(enrol(plane, makeDeviceKeys(), { registrationKey: used }))).reason).toBe(
-      'REGISTRATION_KEY_USED',
-    );
+    expect(
+      (await refusal(enrol(plane, makeDeviceKeys(), { registrationKey: used }))).details.reason,
+    ).toBe('REGISTRATION_KEY_USED');
     const elsewhere = enrol(plane, makeDeviceKeys(), {
       registrationKey: await newKey(),
       audience: 'https://evil.test:7443',
     });
-    expect((await refusal(elsewhere)).reason).toBe('PROOF_INVALID');
+    expect((await refusal(elsewhere)).details.reason).toBe('PROOF_INVALID');
   });
 
   test('a tampered cookie is refused', async () => {
@@ -133,7 +126,7 @@ describe('enrolling', () => {
       registrationKey: await newKey(),
       tamper: { cookie: Buffer.alloc(100) },
     });
-    expect((await refusal(attempt)).reason).toBe('COOKIE_EXPIRED');
+    expect((await refusal(attempt)).details.reason).toBe('COOKIE_EXPIRED');
   });
 });
 
@@ -156,16 +149,20 @@ describe('deleting a device', () => {
     const publishing = caller
       .client(AgentServiceDefinition)
       .publishBinding({ binding: bindingOf(own, enrolled, 1n) });
-    expect((await refusal(publishing)).reason).toBe('DEVICE_DELETED');
-    expect((await refusal(enrol(plane, own, { registrationKey }))).reason).toBe('KEY_DELETED');
-    expect((await refusal(devices.deleteDevice({ id: enrolled.deviceId }))).code).toBe('NOT_FOUND');
+    expect((await refusal(publishing)).details.reason).toBe('DEVICE_DELETED');
+    expect((await refusal(enrol(plane, own, { registrationKey }))).details.reason).toBe(
+      'KEY_DELETED',
+    );
+    expect((await refusal(devices.deleteDevice({ id: enrolled.deviceId }))).code).toBe(
+      Status.NOT_FOUND,
+    );
     caller.close();
   });
 
   test('an outdated etag keeps it', async () => {
     const { deviceId } = await enrol(plane, makeDeviceKeys(), { registrationKey: await newKey() });
     expect((await refusal(devices.deleteDevice({ id: deviceId, etag: 'old' }))).code).toBe(
-      'ABORTED',
+      Status.ABORTED,
     );
     const { device } = await devices.getDevice({ id: deviceId });
     await devices.deleteDevice({ id: deviceId, etag: device?.etag });
@@ -182,11 +179,12 @@ describe('publishing a binding', () => {
     const { revision } = await agent.publishBinding({ binding: second });
     expect((await agent.publishBinding({ binding: second })).revision).toBe(revision);
     expect(
-      (await refusal(agent.publishBinding({ binding: bindingOf(own, enrolled, 1n) }))).reason,
+      (await refusal(agent.publishBinding({ binding: bindingOf(own, enrolled, 1n) }))).details
+        .reason,
     ).toBe('SERIAL_TOO_LOW');
     const forged = bindingOf({ ...own, device: makeDeviceKeys().device }, enrolled, 3n);
     expect((await refusal(agent.publishBinding({ binding: forged }))).code).toBe(
-      'INVALID_ARGUMENT',
+      Status.INVALID_ARGUMENT,
     );
     caller.close();
   });

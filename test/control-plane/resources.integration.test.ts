@@ -12,10 +12,11 @@ import {
   VpcServiceDefinition,
 } from '@nexodus/contracts/api';
 import { createClientAssertion, Ed25519PrivateKey } from '@nexodus/device-identity';
-import { createRpcClient, RpcError, Status } from '@nexodus/rpc';
+import { createRpcClient, Status } from '@nexodus/rpc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { accountCaller, anonymousCaller, type ApiCaller, proofMetadata } from './callers.ts';
 import { type ControlPlane, startControlPlane, testAudience } from './control-plane.ts';
+import { refusal } from './refusal.ts';
 import { enrol, makeDeviceKeys } from './test-device.ts';
 
 let plane: ControlPlane;
@@ -28,15 +29,6 @@ afterAll(async () => {
   admin?.close();
   await plane?.stop();
 });
-
-async function refusal(promise: Promise<unknown>): Promise<RpcError> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof RpcError) return error;
-  throw error ?? new Error('it was not refused');
-}
 
 async function withRole(role: Role, name: string): Promise<ApiCaller> {
   const key = Ed25519PrivateKey.generate('service-account');
