@@ -40,11 +40,13 @@ import { bindPublic, type Caller } from './identity/caller.ts';
 import { createOidcVerifier, type TrustedIssuer } from './identity/oidc-verifier.ts';
 import { createTokenExchange } from './identity/token-exchange.ts';
 import { createServiceInfoService, createTokenService } from './identity/token-service.ts';
+import { createHousekeeping, expiryChores } from './database/housekeeping.ts';
 import { createUsedTokens, type UsedTokens } from './identity/used-tokens.ts';
 import { createUserDirectory } from './identity/user-directory.ts';
 import { createIpamOutbox, type IpamClient } from './ipam/ipam-outbox.ts';
 import { createNetworkMap, type NetworkMap } from './network-map/network-map.ts';
 import type { ResourceDependencies } from './resources/dependencies.ts';
+import { createEphemeralDevices } from './resources/ephemeral-devices.ts';
 import { createDeviceService } from './resources/device-service.ts';
 import { createOrganizationService } from './resources/organization-service.ts';
 import { createRegistrationKeyService } from './resources/registration-key-service.ts';
@@ -81,15 +83,22 @@ export interface ApiserverModule extends ServiceModule {
   publicPort(): number;
 }
 
-/** How often used tokens are forgotten, in milliseconds. */
-const forgetIntervalMs = 60_000;
-
 /** Builds the apiserver. Any number of replicas may share a schema. */
 export function createApiserverModule(options: ApiserverModuleOptions): ApiserverModule {
   const { database, clock, logger } = options;
   const usedTokens = createUsedTokens(database, clock);
   const { resources, networkMap } = createResources(options);
   const publicServer = createPublicServer(options, { resources, networkMap, usedTokens });
+  const ephemeral = createEphemeralDevices({
+    ...resources,
+    presence: networkMap,
+    bus: options.bus,
+  });
+  const chores = [
+    { name: 'used tokens', run: () => usedTokens.forget() },
+    { name: 'ephemeral devices', run: () => ephemeral.removeDue() },
+    ...expiryChores(database),
+  ];
   const bindInternal = createBinder<'internal', ServiceIdentity>('internal');
   const schema: Part = {
     name: 'apiserver schema',
@@ -100,7 +109,7 @@ export function createApiserverModule(options: ApiserverModuleOptions): Apiserve
     name: 'apiserver',
     parts: [
       schema,
-      forgettingPart(usedTokens, { clock, logger }),
+      createHousekeeping(chores, { clock, logger }),
       resources.ipamOutbox.part,
       ...networkMap.parts,
       publicServer.part,
@@ -225,32 +234,4 @@ function publicServices(
     bindPublic(RegistrationKeyServiceDefinition, createRegistrationKeyService(resources)),
     bindPublic(ServiceAccountServiceDefinition, createServiceAccountService(resources)),
   ];
-}
-
-/** Forgets used tokens every minute. */
-function forgettingPart(
-  usedTokens: UsedTokens,
-  { clock, logger }: { clock: Clock; logger: Logger },
-): Part {
-  const stopping = new AbortController();
-  let running: Promise<void> | undefined;
-  const work = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      await usedTokens
-        .forget()
-        .catch((error: unknown) => logger.warn({ error }, 'used tokens could not be forgotten'));
-      await clock.wait(forgetIntervalMs, stopping.signal);
-    }
-  };
-  return {
-    name: 'used tokens',
-    start: () => {
-      running = work();
-      return Promise.resolve();
-    },
-    stop: async () => {
-      stopping.abort();
-      await running;
-    },
-  };
 }

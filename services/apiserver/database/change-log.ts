@@ -16,7 +16,7 @@ import {
 import { PeerBinding } from '@nexodus/contracts/type';
 import type { Database, Transaction } from '@nexodus/database';
 import type { MessageBus } from '@nexodus/messaging';
-import { context, propagation } from '@opentelemetry/api';
+import { activeTraceparent } from './traceparent.ts';
 
 /** Where a VPC's log stands. */
 export interface LogHead {
@@ -220,10 +220,4 @@ export function vpcImage(value: {
   name: string;
 }): ResourceImage {
   return ResourceImage.fromPartial({ resource: { $case: 'vpc', value } });
-}
-
-function activeTraceparent(): string {
-  const carrier: Record<string, string> = {};
-  propagation.inject(context.active(), carrier);
-  return carrier['traceparent'] ?? '';
 }

@@ -102,6 +102,7 @@ CREATE TABLE devices (
   UNIQUE (vpc_id, id)
 );
 CREATE INDEX devices_by_organization ON devices (organization_id, id);
+CREATE INDEX devices_ephemeral ON devices (last_seen_at) WHERE ephemeral;
 
 CREATE TABLE device_security_groups (
   vpc_id uuid NOT NULL,
@@ -140,6 +141,7 @@ CREATE TABLE vpc_changes (
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (vpc_id, revision)
 );
+CREATE INDEX vpc_changes_by_age ON vpc_changes (created_at);
 
 CREATE TABLE audit_records (
   id uuid PRIMARY KEY DEFAULT uuidv7(),
@@ -164,6 +166,7 @@ CREATE TABLE ipam_outbox (
   -- A request of nexodus.ipam.v1, by kind.
   kind text NOT NULL CHECK (kind IN ('create-pool', 'confirm', 'release', 'delete-pool')),
   request bytea NOT NULL,
+  traceparent text NOT NULL,
   attempts integer NOT NULL DEFAULT 0,
   run_after timestamptz NOT NULL DEFAULT now()
 );

@@ -74,7 +74,7 @@ function isSelfCredentialed(right: Right): boolean {
 }
 
 function admit(caller: Caller, right: Right, path: string): Caller {
-  if (right.callers.includes(caller.kind)) return caller;
+  if (right.callers.some((kind) => kind === caller.kind)) return caller;
   if (caller.kind === 'anonymous') throw unauthenticated('CREDENTIAL_MISSING', 'log in first');
   throw new RpcError(Status.PERMISSION_DENIED, `${path} is not for this kind of credential`, {
     reason: 'CREDENTIAL_KIND',

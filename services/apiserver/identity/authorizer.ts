@@ -97,6 +97,7 @@ function principalOf(caller: Caller): {
 } {
   const kinds = {
     anonymous: PrincipalKind.UNSPECIFIED,
+    service: PrincipalKind.UNSPECIFIED,
     user: PrincipalKind.USER,
     service_account: PrincipalKind.SERVICE_ACCOUNT,
     device: PrincipalKind.DEVICE,

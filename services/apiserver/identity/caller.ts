@@ -9,8 +9,12 @@ export interface RoleGrant {
   role: RoleName;
 }
 
-/** Who calls the public API. `source` is the address of the connection, for limits and the audit log. */
+/**
+ * Who acts: a caller of the public API, or the service itself. `source` is the address of the connection, for limits and
+ * the audit log.
+ */
 export type Caller =
+  | { kind: 'service'; source: '' }
   | { kind: 'anonymous'; source: string }
   | { kind: 'user'; id: string; grants: readonly RoleGrant[]; source: string }
   | { kind: 'service_account'; id: string; grants: readonly RoleGrant[]; source: string }
@@ -24,7 +28,7 @@ export const bindPublic = createBinder<'public', Caller>('public');
 
 /** Id of a caller for keys and the audit log; empty for an anonymous one. */
 export function callerId(caller: Caller): string {
-  return caller.kind === 'anonymous' ? '' : caller.id;
+  return caller.kind === 'anonymous' || caller.kind === 'service' ? '' : caller.id;
 }
 
 /** Roles of a caller; none for devices and anonymous callers. */

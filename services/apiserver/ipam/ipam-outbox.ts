@@ -18,6 +18,7 @@ import type { Database, Transaction } from '@nexodus/database';
 import type { Part } from '@nexodus/lifecycle';
 import { isRpcError, type RpcClient, Status } from '@nexodus/rpc';
 import type { Logger } from '@nexodus/telemetry';
+import { activeTraceparent, underTraceparent } from '../database/traceparent.ts';
 
 /** ipam as the apiserver calls it. */
 export type IpamClient = RpcClient<typeof IpamServiceDefinition>;
@@ -47,6 +48,7 @@ interface OutboxRow {
   id: bigint;
   kind: IpamOrder['kind'];
   request: Buffer;
+  traceparent: string;
   attempts: number;
 }
 
@@ -80,6 +82,7 @@ export function createIpamOutbox(options: {
         owner_id: 'ownerId' in order ? order.ownerId : null,
         kind: order.kind,
         request: Buffer.from(encodeOrder(order)),
+        traceparent: activeTraceparent(),
       });
       transaction.onCommit(() => wake.abort());
     },
@@ -107,7 +110,7 @@ async function workOnce(options: {
   const row = await claim(database);
   if (row === undefined) return false;
   try {
-    await say(ipam, row);
+    await underTraceparent(row.traceparent, () => say(ipam, row));
     await database.knex('ipam_outbox').where({ id: row.id }).delete();
   } catch (error) {
     const pauseSeconds = Math.min(60, 0.2 * 2 ** row.attempts);
@@ -136,7 +139,7 @@ async function claim(database: Database): Promise<OutboxRow | undefined> {
               WHERE earlier.pool_id = o.pool_id AND earlier.id < o.id
                 AND (earlier.owner_id IS NULL OR o.owner_id IS NULL OR earlier.owner_id = o.owner_id))
          ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED)
-      RETURNING id, kind, request, attempts`,
+      RETURNING id, kind, request, traceparent, attempts`,
     [claimSeconds],
   );
   return rows[0];

@@ -46,11 +46,17 @@ export async function groupsOfDevices(
   return groups;
 }
 
+/** A device's row with its image in the change log. */
+export interface LockedDevice {
+  row: DeviceRow;
+  image: ResourceImage;
+}
+
 /** The device's row, locked until the transaction ends, with its image in the change log. */
 export async function lockDevice(
   { knex }: Transaction,
   id: string,
-): Promise<{ row: DeviceRow; image: ResourceImage } | undefined> {
+): Promise<LockedDevice | undefined> {
   const row = await knex<DeviceRow>('devices').where({ id }).forUpdate().first();
   if (row === undefined) return undefined;
   const groups = await groupsOfDevices(knex, [id]);

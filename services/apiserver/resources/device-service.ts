@@ -5,6 +5,7 @@ import { isUuid } from '../core/uuid.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { ResourceDependencies } from './dependencies.ts';
 import { type DeviceRow, groupsOfDevices, lockDevice } from './device-rows.ts';
+import { removeDevice } from './remove-device.ts';
 import { etagOf, requireEtag } from './etag.ts';
 import { cutPage, parsePage } from './page.ts';
 
@@ -85,32 +86,10 @@ async function deleteDevice(
   await dependencies.authorizer.require(caller, 'device.delete', protectedDevice(seen));
   await dependencies.database.transaction(
     async (transaction) => {
-      const { knex } = transaction;
       const locked = await lockDevice(transaction, id);
       if (locked === undefined) throw notFound('device', id);
-      const { row, image } = locked;
-      requireEtag(etag, deviceEtag(row), 'device');
-      await knex('devices').where({ id }).delete();
-      const keys = [row.device_public_key, row.wireguard_public_key, row.disco_public_key];
-      await knex('retired_keys')
-        .insert(keys.map((publicKey) => ({ public_key: publicKey })))
-        .onConflict('public_key')
-        .ignore();
-      await dependencies.ipamOutbox.put(transaction, {
-        kind: 'release',
-        poolId: row.vpc_id,
-        ownerId: id,
-      });
-      const act = {
-        action: 'device.delete',
-        kind: 'device',
-        id,
-        organizationId: row.organization_id,
-      };
-      await dependencies.audit.done(transaction, caller, act);
-      await dependencies.changeLog.append(transaction, row.vpc_id, [
-        { before: image, after: undefined },
-      ]);
+      requireEtag(etag, deviceEtag(locked.row), 'device');
+      await removeDevice(transaction, dependencies, { locked, actor: caller });
     },
     { name: 'delete device' },
   );

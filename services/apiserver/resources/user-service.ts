@@ -74,6 +74,7 @@ async function principalOf(database: Database, caller: Caller): Promise<Principa
     case 'device':
       return { $case: 'deviceId', value: caller.id };
     case 'anonymous':
+    case 'service':
       return undefined;
   }
 }
