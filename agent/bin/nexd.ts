@@ -1,1 +1,7 @@
 #!/usr/bin/env node
+import { runProgram } from '../command/run-program.ts';
+import { hideRegistrationKeyArgument } from '../enrol/registration-key-source.ts';
+import { createNexdProgram } from '../nexd/program.ts';
+
+hideRegistrationKeyArgument(process.argv, process.env);
+process.exitCode = await runProgram(createNexdProgram(), process.argv.slice(2));

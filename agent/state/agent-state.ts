@@ -4,6 +4,7 @@
  * Three files, by what their loss means: the enrolment, without which the device must join again; the pins, without
  * which a known device's keys could be exchanged unnoticed; the view, which the service gives anew.
  */
+import { type Endpoint, EndpointKind } from '@nexodus/contracts/type';
 import { type BindingPin, parseDevicePublicKey } from '@nexodus/device-identity';
 import { type View, ViewDigest } from '@nexodus/network-map';
 import { z } from 'zod';
@@ -23,14 +24,16 @@ export interface Enrolment {
   readonly hostname: string;
   readonly ipv4Address: string;
   readonly ipv6Address: string;
-  /** The newest binding that the device signed, with its signature. */
-  readonly binding?: OwnBinding & { readonly signature: Uint8Array };
+  /** The newest binding that the device signed. */
+  readonly binding?: OwnBinding;
 }
 
-/** The last view and how long it may be used. */
+/** The last view, how long it may be used, and where its peers were reached. */
 export interface KeptView {
   readonly view?: View;
   readonly lease?: LeaseRecord;
+  /** Endpoints that peers announced last, by device id. */
+  readonly endpoints?: ReadonlyMap<string, readonly Endpoint[]>;
 }
 
 /** Pins by device id. */
@@ -43,7 +46,7 @@ export interface StateCodec<T> {
   decode(bytes: Uint8Array): T;
 }
 
-const bytesField = z.codec(z.base64(), z.instanceof(Uint8Array), {
+const bytesField = z.codec(z.base64(), z.custom<Uint8Array>(), {
   decode: (text) => new Uint8Array(Buffer.from(text, 'base64')),
   encode: (bytes) => Buffer.from(bytes).toString('base64'),
 });
@@ -71,7 +74,6 @@ const enrolmentSchema = z.strictObject({
       vpcId: z.string(),
       serial: bigintField,
       notAfterSeconds: z.number().int(),
-      signature: bytesField,
     })
     .optional(),
 });
@@ -84,6 +86,9 @@ const pinsSchema = z.array(
     contentHash: z.string(),
   }),
 );
+
+const endpointKinds: readonly unknown[] = Object.values(EndpointKind);
+const endpointKind = z.custom<EndpointKind>((kind) => endpointKinds.includes(kind));
 
 const viewSchema = z.strictObject({
   view: z
@@ -100,6 +105,11 @@ const viewSchema = z.strictObject({
       durationMs: z.number().nonnegative(),
       elapsedMs: z.number().nonnegative(),
     })
+    .optional(),
+  endpoints: z
+    .array(
+      z.tuple([z.string(), z.array(z.strictObject({ address: z.string(), kind: endpointKind }))]),
+    )
     .optional(),
 });
 
@@ -118,19 +128,24 @@ const viewRecord = jsonCodec(viewSchema);
 
 /** Codec of the view. */
 export const viewCodec: StateCodec<KeptView> = {
-  encode: ({ view, lease }) => {
-    if (view === undefined) return viewRecord.encode({ lease });
-    const { vpcId, logIncarnation, revision, entries } = view;
-    const record = { vpcId, logIncarnation, revision, entries: [...entries] };
-    return viewRecord.encode({ view: record, lease });
-  },
+  encode: ({ view, lease, endpoints }) =>
+    viewRecord.encode({
+      view: view === undefined ? undefined : recordOf(view),
+      lease,
+      endpoints: [...(endpoints ?? [])].map(([deviceId, known]) => [deviceId, [...known]]),
+    }),
   decode: (bytes) => {
-    const { view, lease } = viewRecord.decode(bytes);
-    if (view === undefined) return { lease };
+    const { view, lease, endpoints } = viewRecord.decode(bytes);
+    const rest = { lease, endpoints: endpoints === undefined ? undefined : new Map(endpoints) };
+    if (view === undefined) return rest;
     const entries = new Map(view.entries);
-    return { view: { ...view, entries, digest: ViewDigest.of(entries) }, lease };
+    return { ...rest, view: { ...view, entries, digest: ViewDigest.of(entries) } };
   },
 };
+
+function recordOf({ vpcId, logIncarnation, revision, entries }: View) {
+  return { vpcId, logIncarnation, revision, entries: [...entries] };
+}
 
 function jsonCodec<S extends z.ZodType>(schema: S): StateCodec<z.output<S>> {
   return {

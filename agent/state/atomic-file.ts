@@ -11,12 +11,16 @@ const FILE_MODE = 0o600;
  *
  * @throws {StateError} and leaves the file as it was
  */
-export async function writeFileAtomically(path: string, content: Uint8Array): Promise<void> {
+export async function writeFileAtomically(
+  path: string,
+  content: Uint8Array,
+  { keepsPrevious = true }: { keepsPrevious?: boolean } = {},
+): Promise<void> {
   const temporary = `${path}.tmp`;
   try {
     await removeIfThere(temporary);
     await writeDurably(temporary, content);
-    await keepPrevious(path);
+    if (keepsPrevious) await keepPrevious(path);
     await rename(temporary, path);
     await syncDirectory(dirname(path));
   } catch (error) {

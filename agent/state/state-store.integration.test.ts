@@ -11,13 +11,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { EndpointKind } from '@nexodus/contracts/type';
 import { Ed25519PrivateKey } from '@nexodus/device-identity';
 import { ViewDigest } from '@nexodus/network-map';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Enrolment, KeptView, Pins } from './agent-state.ts';
 import { previousOf } from './atomic-file.ts';
 import type { DeviceKeys } from './device-keys.ts';
-import { StateError } from './state-error.ts';
+import type { StateError } from './state-error.ts';
 import { openStateStore, type StateStore } from './state-store.ts';
 
 const enrolment: Enrolment = {
@@ -34,7 +35,6 @@ const enrolment: Enrolment = {
     vpcId: 'v',
     serial: 3n,
     notAfterSeconds: 2_000_000_000,
-    signature: new Uint8Array(64),
   },
 };
 const deviceKey = Ed25519PrivateKey.generate('device').publicKey;
@@ -43,6 +43,7 @@ const entries = new Map([['self', new Uint8Array([1, 2, 3])]]);
 const kept: KeptView = {
   view: { vpcId: 'v', logIncarnation: 'l', revision: 9n, entries, digest: ViewDigest.of(entries) },
   lease: { highestServerTimeMs: 5, durationMs: 10, elapsedMs: 1 },
+  endpoints: new Map([['d2', [{ address: '192.0.2.1:1', kind: EndpointKind.LOCAL }]]]),
 };
 
 let base: string;
@@ -86,6 +87,7 @@ test('what is kept is found again, by nobody but the owner', async () => {
   expect(loaded?.enrolment).toEqual(enrolment);
   expect(loaded?.pins).toEqual(pins);
   expect(loaded?.kept.lease).toEqual(kept.lease);
+  expect(loaded?.kept.endpoints).toEqual(kept.endpoints);
   expect(loaded?.kept.view?.entries).toEqual(entries);
   expect(loaded?.kept.view?.digest.equals(kept.view!.digest.toBytes())).toBe(true);
   expect(loaded?.notices).toEqual([]);
@@ -160,7 +162,7 @@ describe('a half-written file', () => {
     writeFileSync(join(store.directory, 'view.sealed.tmp'), 'half', { mode: 0o600 });
     expect((await store.load())?.kept.view?.revision).toBe(9n);
     await store.saveView(keys, {});
-    expect((await store.load())?.kept).toEqual({});
+    expect((await store.load())?.kept.view).toBeUndefined();
   });
 });
 

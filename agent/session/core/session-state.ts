@@ -49,7 +49,6 @@ export interface Session {
   /** Hello says that no view is held: after intervals that did not join. */
   readonly isSnapshotWanted: boolean;
   readonly endpoints: readonly Endpoint[];
-  readonly paths: readonly PeerPath[];
 }
 
 /** What a session is told. */

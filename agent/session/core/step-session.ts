@@ -34,7 +34,6 @@ export function createSession(view: View | undefined): Session {
     view,
     isSnapshotWanted: false,
     endpoints: [],
-    paths: [],
   };
 }
 
@@ -86,9 +85,9 @@ export function stepSession(
         },
       });
     case 'endpoints':
-      return sendState({ ...session, endpoints: event.endpoints }, 'endpoints', instant);
+      return sendState({ ...session, endpoints: event.endpoints }, instant);
     case 'paths':
-      return sendState({ ...session, paths: event.paths }, 'paths', instant);
+      return sendWhenLive(session, { $case: 'pathReport', value: { paths: [...event.paths] } });
   }
 }
 
@@ -169,36 +168,23 @@ function keepAlive(session: Session, state: LiveSession, nowMs: number): Session
     next = { ...next, heartbeatAtMs: nowMs };
   }
   if (nowMs - state.stateSentAtMs >= STATE_INTERVAL_MS) {
-    effects.push(...softState(session, next.sequence + 1n));
+    effects.push(softState(session, next.sequence + 1n));
     next = { ...next, stateSentAtMs: nowMs, sequence: next.sequence + 1n };
   }
   return { session: { ...session, state: next }, effects };
 }
 
-function softState(session: Session, sequence: bigint): SessionEffect[] {
-  const endpoints = [...session.endpoints];
-  const paths = [...session.paths];
-  const local = { $case: 'localState' as const, value: { sequence, endpoints } };
-  const report = { $case: 'pathReport' as const, value: { paths } };
-  return [
-    { kind: 'send', message: local },
-    ...(paths.length === 0 ? [] : [{ kind: 'send' as const, message: report }]),
-  ];
+function softState({ endpoints }: Session, sequence: bigint): SessionEffect {
+  const value = { sequence, endpoints: [...endpoints] };
+  return { kind: 'send', message: { $case: 'localState', value } };
 }
 
-function sendState(
-  session: Session,
-  what: 'endpoints' | 'paths',
-  { nowMs }: SessionInstant,
-): SessionStep {
+function sendState(session: Session, { nowMs }: SessionInstant): SessionStep {
   const { state } = session;
   if (state.kind !== 'live') return still(session);
-  if (what === 'paths') {
-    return sendWhenLive(session, { $case: 'pathReport', value: { paths: [...session.paths] } });
-  }
   const sequence = state.sequence + 1n;
   const next = { ...state, sequence, stateSentAtMs: nowMs };
-  return { session: { ...session, state: next }, effects: softState(session, sequence) };
+  return { session: { ...session, state: next }, effects: [softState(session, sequence)] };
 }
 
 function sendWhenLive(
@@ -248,7 +234,7 @@ function welcome(
     serverTimeMs: Number(told.serverTimeMs),
     leaseMs: told.leaseSeconds * 1000,
   };
-  return { session: { ...session, state: live }, effects: [time, ...softState(session, 1n)] };
+  return { session: { ...session, state: live }, effects: [time, softState(session, 1n)] };
 }
 
 /** A message on a live stream. */

@@ -1,0 +1,82 @@
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { parseRegistrationKey, type RegistrationKey } from '@nexodus/device-identity';
+import { CommandError } from '../command/command-error.ts';
+import { ExitCode } from '../command/exit-code.ts';
+
+/** Variable that carries a registration key. */
+export const REGISTRATION_KEY_VARIABLE = 'NEXD_REG_KEY';
+
+/** Where a registration key may come from. */
+export interface RegistrationKeySources {
+  /** File, or "-" for standard input. */
+  readonly file?: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/**
+ * Reads the registration key: from the file, else from NEXD_REG_KEY, which is removed from the environment so that no
+ * child inherits it. Undefined where there is none.
+ *
+ * @throws {CommandError} for a file that cannot be read; {RegistrationKeyError} for a text that is no key
+ */
+export async function readRegistrationKey({
+  file,
+  env,
+}: RegistrationKeySources): Promise<RegistrationKey | undefined> {
+  const fromEnvironment = env[REGISTRATION_KEY_VARIABLE];
+  delete env[REGISTRATION_KEY_VARIABLE];
+  if (file === '-') return parseRegistrationKey(await text(process.stdin));
+  if (file !== undefined) return parseRegistrationKey(await readKeyFile(file));
+  return fromEnvironment === undefined || fromEnvironment === ''
+    ? undefined
+    : parseRegistrationKey(fromEnvironment);
+}
+
+async function readKeyFile(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new CommandError(
+      ExitCode.usage,
+      `The registration key file ${path} cannot be read`,
+      'Name a file that holds the key, or - for standard input',
+      { cause },
+    );
+  });
+}
+
+/**
+ * Where a key stands in the arguments, starts this program anew with the key in its environment, which only its user
+ * can read, instead of in its arguments, which everybody on the machine can. The process keeps its id, terminal and
+ * descriptors. Returns where there is no such argument. What started this program (a shell, npx) may still show it.
+ *
+ * @param argv as `process.argv`
+ */
+export function hideRegistrationKeyArgument(argv: readonly string[], env: NodeJS.ProcessEnv): void {
+  const { rest, key } = takeKeyArgument(argv);
+  const [program] = rest;
+  if (key === undefined || program === undefined || process.execve === undefined) return;
+  process.stderr.write(
+    'nexd: --reg-key shows the key to everybody on this machine for a moment. Prefer --reg-key-file or NEXD_REG_KEY.\n',
+  );
+  const variables = { ...env, [REGISTRATION_KEY_VARIABLE]: key };
+  process.execve(process.execPath, [program, ...process.execArgv, ...rest.slice(1)], variables);
+}
+
+/** Splits the key off the arguments. */
+export function takeKeyArgument(argv: readonly string[]): {
+  rest: readonly string[];
+  key: string | undefined;
+} {
+  const rest: string[] = [];
+  let key: string | undefined;
+  for (let index = 0; index < argv.length; index += 1) {
+    const argument = argv[index] ?? '';
+    if (argument === '--') return { rest: [...rest, ...argv.slice(index)], key };
+    if (argument === '--reg-key' && index + 1 < argv.length) {
+      key = argv[index + 1];
+      index += 1;
+    } else if (argument.startsWith('--reg-key=')) key = argument.slice('--reg-key='.length);
+    else rest.push(argument);
+  }
+  return { rest, key };
+}

@@ -1,0 +1,164 @@
+import {
+  DeviceServiceDefinition,
+  OrganizationServiceDefinition,
+  RegistrationKeyServiceDefinition,
+  ServiceAccountServiceDefinition,
+  UserServiceDefinition,
+  VpcServiceDefinition,
+} from '@nexodus/contracts/api';
+import { systemClock } from '@nexodus/clock';
+import { createRpcClient, RpcError, Status } from '@nexodus/rpc';
+import { CommandError } from '../command/command-error.ts';
+import { ExitCode } from '../command/exit-code.ts';
+import { createAccessTokens } from '../service-access/access-tokens.ts';
+import { refreshUserTokens } from '../service-access/device-login.ts';
+import {
+  checkService,
+  explained,
+  openServiceConnection,
+  type ServiceConnection,
+} from '../service-access/service-connection.ts';
+import { resolveTrust } from '../service-access/service-trust.ts';
+import { parseServiceUrl } from '../service-access/service-url.ts';
+import { readCredentialsFile, type ServiceAccountCredentials } from './credentials-file.ts';
+import { loginStorePath, readLogins, writeLogins } from './login-store.ts';
+
+/** Options that every command about the service takes. */
+export interface ServiceFlags {
+  readonly serviceUrl?: string;
+  readonly ca?: string;
+  readonly caSha256?: string;
+  readonly credentials?: string;
+}
+
+type Authorize = (path: string) => Promise<Readonly<Record<string, string>>>;
+
+/** Clients of the service's API, with the caller's credentials. */
+export type ApiClients = ReturnType<typeof createClients>;
+
+/** An id token is refreshed this long before its end. */
+const REFRESH_BEFORE_MS = 60_000;
+
+/**
+ * Runs calls with the caller's credentials: those of a credentials file where one is named, else of the login.
+ *
+ * @throws {CommandError} {RpcError}
+ */
+export async function withApi<T>(
+  flags: ServiceFlags,
+  calls: (api: ApiClients) => Promise<T>,
+): Promise<T> {
+  const { connection, authorize } = await openSession(flags);
+  try {
+    return await explained(connection, () => calls(createClients(connection, authorize)));
+  } catch (error) {
+    throw await betterExplained(error, connection);
+  } finally {
+    connection.close();
+  }
+}
+
+/** Credentials file that is named by option or environment. */
+export function credentialsPath({ credentials }: ServiceFlags): string | undefined {
+  const path = credentials ?? process.env.NEXCTL_CREDENTIALS;
+  return path === '' ? undefined : path;
+}
+
+/** Opens the way to the service that is meant, before any credential is used. */
+export async function openNamedService(
+  flags: ServiceFlags,
+  fallback: { readonly serviceUrl?: string; readonly caPem?: string },
+): Promise<ServiceConnection> {
+  const text = flags.serviceUrl ?? process.env.NEXCTL_SERVICE_URL ?? fallback.serviceUrl;
+  if (text === undefined || text === '') {
+    throw new CommandError(
+      ExitCode.usage,
+      'No service is named',
+      'Log in with `nexctl login --service-url URL`, or name one with --service-url or NEXCTL_SERVICE_URL',
+    );
+  }
+  const url = parseServiceUrl(text);
+  const trust = { caFile: flags.ca, caSha256: flags.caSha256, storedCa: fallback.caPem };
+  return openServiceConnection(url, await resolveTrust(url, trust));
+}
+
+async function openSession(
+  flags: ServiceFlags,
+): Promise<{ connection: ServiceConnection; authorize: Authorize }> {
+  const path = credentialsPath(flags);
+  return path === undefined ? openLoginSession(flags) : openAccountSession(flags, path);
+}
+
+async function openAccountSession(flags: ServiceFlags, path: string) {
+  const account: ServiceAccountCredentials = await readCredentialsFile(path);
+  const connection = await openNamedService(flags, account);
+  const tokens = createAccessTokens({
+    subject: account.serviceAccountId,
+    key: account.key,
+    connection,
+    clock: systemClock,
+  });
+  return { connection, authorize: (method: string) => tokens.authorize(method) };
+}
+
+async function openLoginSession(flags: ServiceFlags) {
+  const logins = await readLogins(loginStorePath(process.env));
+  const wanted = flags.serviceUrl ?? process.env.NEXCTL_SERVICE_URL ?? logins.current;
+  const origin = wanted === undefined ? undefined : parseServiceUrl(wanted).origin;
+  const login = origin === undefined ? undefined : logins.services[origin];
+  if (origin === undefined || login === undefined) {
+    throw new CommandError(
+      ExitCode.credentials,
+      origin === undefined ? 'You are not logged in' : `You are not logged in at ${origin}`,
+      'Log in with `nexctl login --service-url URL`, or name a credentials file with --credentials',
+    );
+  }
+  const connection = await openNamedService(flags, { serviceUrl: origin, caPem: login.caPem });
+  return {
+    connection,
+    authorize: async () => ({ authorization: `Bearer ${await freshIdToken(origin)}` }),
+  };
+}
+
+/** The id token of a login, refreshed where it is about to end. */
+async function freshIdToken(origin: string): Promise<string> {
+  const path = loginStorePath(process.env);
+  const logins = await readLogins(path);
+  const login = logins.services[origin];
+  const expired = new CommandError(
+    ExitCode.credentials,
+    `Your login at ${origin} has ended`,
+    'Log in again with `nexctl login`',
+  );
+  if (login === undefined) throw expired;
+  if (systemClock.now() < login.expireAtMs - REFRESH_BEFORE_MS) return login.idToken;
+  if (login.refreshToken === undefined) throw expired;
+  const fresh = await refreshUserTokens(
+    { issuer: login.issuer, caPem: login.caPem },
+    login.refreshToken,
+  );
+  const services = { ...logins.services, [origin]: { ...login, ...fresh } };
+  await writeLogins(path, { ...logins, services });
+  return fresh.idToken;
+}
+
+function createClients({ channel }: ServiceConnection, authorize: Authorize) {
+  const options = { authorize };
+  return {
+    users: createRpcClient(UserServiceDefinition, channel, options),
+    organizations: createRpcClient(OrganizationServiceDefinition, channel, options),
+    vpcs: createRpcClient(VpcServiceDefinition, channel, options),
+    devices: createRpcClient(DeviceServiceDefinition, channel, options),
+    registrationKeys: createRpcClient(RegistrationKeyServiceDefinition, channel, options),
+    serviceAccounts: createRpcClient(ServiceAccountServiceDefinition, channel, options),
+  };
+}
+
+/** Refused credentials are often a wrong URL or a wrong clock, which only a second look at the service can tell. */
+async function betterExplained(error: unknown, connection: ServiceConnection): Promise<unknown> {
+  if (!(error instanceof RpcError) || error.code !== Status.UNAUTHENTICATED) return error;
+  return checkService(connection, () => systemClock.now()).then(
+    () => error,
+    (better: unknown) => better,
+  );
+}

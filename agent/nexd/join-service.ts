@@ -1,0 +1,99 @@
+import { hostname as machineHostname, platform } from 'node:os';
+import type { EnrollResponse } from '@nexodus/contracts/agent';
+import { type GetServiceInfoResponse, UserServiceDefinition } from '@nexodus/contracts/api';
+import type { RegistrationKey } from '@nexodus/device-identity';
+import { createRpcClient } from '@nexodus/rpc';
+import { CommandError } from '../command/command-error.ts';
+import { ExitCode } from '../command/exit-code.ts';
+import { enrolDevice, type JoinCredential } from '../enrol/enrol-device.ts';
+import { chooseIssuer, type LoginPrompt, logInByDevice } from '../service-access/device-login.ts';
+import {
+  checkService,
+  explained,
+  type ServiceConnection,
+} from '../service-access/service-connection.ts';
+import type { Enrolment } from '../state/agent-state.ts';
+import type { DeviceKeys } from '../state/device-keys.ts';
+
+/** How a device joins. */
+export interface JoinOptions {
+  readonly connection: ServiceConnection;
+  readonly keys: DeviceKeys;
+  /** Absent: a person logs in. */
+  readonly registrationKey: RegistrationKey | undefined;
+  readonly hostname: string | undefined;
+  readonly vpc: string | undefined;
+  readonly organization: string | undefined;
+  readonly issuer: string | undefined;
+  readonly now: () => number;
+  /** Shows a person what to do. */
+  readonly prompt: (prompt: LoginPrompt) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Joins the service: checks that it is the one meant and that the clocks agree, then enrols by registration key or login.
+ * The same keys joined again give the same device. The user's token is forgotten afterwards.
+ *
+ * @throws {CommandError} {RpcError}
+ */
+export async function joinService(options: JoinOptions): Promise<Enrolment> {
+  const { connection, registrationKey, organization } = options;
+  if (registrationKey !== undefined && organization !== undefined) {
+    throw new CommandError(
+      ExitCode.usage,
+      'A registration key names its organization already',
+      'Leave out --organization',
+    );
+  }
+  const info = await checkService(connection, options.now);
+  const credential: JoinCredential =
+    registrationKey === undefined
+      ? await logIn(options, info)
+      : { kind: 'registration-key', key: registrationKey };
+  const response = await explained(connection, () =>
+    enrolDevice(connection, {
+      keys: options.keys,
+      credential,
+      hostname: options.hostname ?? machineHostname().split('.')[0] ?? '',
+      os: platform(),
+      vpc: options.vpc ?? '',
+      organization: organization ?? '',
+    }),
+  );
+  return enrolmentOf(connection, response);
+}
+
+async function logIn(options: JoinOptions, info: GetServiceInfoResponse): Promise<JoinCredential> {
+  const { connection, prompt, signal } = options;
+  const issuer = chooseIssuer(info.issuers, options.issuer);
+  const target = { issuer, caPem: connection.caPem };
+  const { idToken } = await logInByDevice(target, prompt, signal);
+  const client = createRpcClient(UserServiceDefinition, connection.channel, {
+    authorize: () => Promise.resolve({ authorization: `Bearer ${idToken}` }),
+  });
+  const { principal } = await explained(connection, () => client.whoAmI({}));
+  if (principal?.$case !== 'user') {
+    throw new CommandError(
+      ExitCode.credentials,
+      'The service does not take the login for that of a person',
+      'Log in with the account of a person, or use a registration key',
+    );
+  }
+  return { kind: 'user', userId: principal.value.id, idToken };
+}
+
+function enrolmentOf(connection: ServiceConnection, response: EnrollResponse): Enrolment {
+  const { deviceId, organizationId, vpcId, vpcName, hostname, ipv4Address, ipv6Address } = response;
+  return {
+    serviceUrl: connection.url.origin,
+    caPem: connection.caPem,
+    deviceId,
+    organizationId,
+    vpcId,
+    vpcName,
+    hostname,
+    ipv4Address,
+    ipv6Address,
+  };
+}

@@ -1,0 +1,58 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '@nexodus/telemetry';
+import { WireGuardPrivateKey } from '@nexodus/wireguard';
+import {
+  createCommandRunner,
+  createDataplane,
+  createNames,
+  createSystemPorts,
+  type Dataplane,
+  findHostResolver,
+  type Names,
+  type SystemPorts,
+} from '../dataplane/index.ts';
+import { asStateError } from '../state/system-fault.ts';
+
+/** Where the parts work. */
+export interface MachinePartsOptions {
+  readonly interfaceName: string;
+  readonly stateDirectory: string;
+  readonly technology?: 'kernel' | 'wireguard-go';
+}
+
+/** The parts of this machine that hold a device's tunnel. */
+export interface MachineParts {
+  readonly network: SystemPorts['network'];
+  readonly names: Names;
+  createDataplane(privateKey: WireGuardPrivateKey): Dataplane;
+  /** Removes whatever any nexd left of this interface; needs no key. Idempotent. */
+  remove(): Promise<void>;
+}
+
+/** Finds the parts; changes nothing. @throws {DataplaneError} `no-root`, `command-missing`, or for an unusable name */
+export async function openMachineParts(
+  { interfaceName, stateDirectory, technology }: MachinePartsOptions,
+  { logger }: { readonly logger: Logger },
+): Promise<MachineParts> {
+  const runner = createCommandRunner();
+  const stateDir = join(stateDirectory, 'tunnel');
+  await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw asStateError(error, stateDir);
+  });
+  const ports = await createSystemPorts({ interfaceName, stateDir, runner, technology });
+  const resolver = await findHostResolver({ interfaceName, runner });
+  const names = createNames({ resolver, logger });
+  const dataplaneOf = (privateKey: WireGuardPrivateKey): Dataplane =>
+    createDataplane({ ...ports, privateKey, logger, now: () => new Date() });
+  return {
+    network: ports.network,
+    names,
+    createDataplane: dataplaneOf,
+    remove: async () => {
+      await names.down();
+      await dataplaneOf(WireGuardPrivateKey.generate()).down();
+      await rm(stateDir, { recursive: true, force: true });
+    },
+  };
+}

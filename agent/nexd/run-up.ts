@@ -1,0 +1,348 @@
+/**
+ * `nexd up`: joins where the device has not, brings the tunnel up, and stays until it is told to end.
+ *
+ * The order makes failures harmless: the machine is tried with an empty tunnel before anything is asked of the service,
+ * so that a single-use registration key is not spent on a machine that cannot hold a tunnel; and a tunnel that this run
+ * made is taken down again when joining fails.
+ */
+import { platform } from 'node:os';
+import type { Clock } from '@nexodus/clock';
+import { AgentServiceDefinition } from '@nexodus/contracts/agent';
+import { DaemonState } from '@nexodus/contracts/nexd';
+import type { RegistrationKey } from '@nexodus/device-identity';
+import { createRpcClient, unavailable } from '@nexodus/rpc';
+import type { Logger } from '@nexodus/telemetry';
+import { formatX25519PublicKey } from '@nexodus/wireguard';
+import { CommandError } from '../command/command-error.ts';
+import { ExitCode } from '../command/exit-code.ts';
+import { planDevice } from '../dataplane/index.ts';
+import { ensureBinding } from '../enrol/publish-binding.ts';
+import { createAccessTokens } from '../service-access/access-tokens.ts';
+import {
+  openServiceConnection,
+  type ServiceConnection,
+} from '../service-access/service-connection.ts';
+import { resolveTrust, type TrustWish } from '../service-access/service-trust.ts';
+import { parseServiceUrl } from '../service-access/service-url.ts';
+import type { Enrolment } from '../state/agent-state.ts';
+import { type KeptState, openStateStore, type StateStore } from '../state/state-store.ts';
+import { serveControlSocket } from './control-socket.ts';
+import { describeStatus } from './daemon-status.ts';
+import { createDeviceMachine } from './device-machine.ts';
+import { createDeviceRuntime, type DeviceRuntime } from './device-runtime.ts';
+import { joinService } from './join-service.ts';
+import { openMachineParts, type MachineParts } from './machine-parts.ts';
+import { createNexdService } from './nexd-service.ts';
+import { notifyServiceManager } from './service-manager.ts';
+
+/** What `nexd up` is told. */
+export interface UpOptions {
+  /** Absent: the service that the device is enrolled with. */
+  readonly serviceUrl?: string;
+  readonly trust: Pick<TrustWish, 'caFile' | 'caSha256'>;
+  /** Absent: a person logs in. */
+  readonly registrationKey?: RegistrationKey;
+  readonly hostname?: string;
+  readonly organization?: string;
+  readonly vpc?: string;
+  readonly issuer?: string;
+  readonly interfaceName: string;
+  readonly stateDirectory: string;
+  /** UDP port; 0: any. */
+  readonly listenPort: number;
+  readonly socketPath: string;
+  /** Default: what the machine has. */
+  readonly technology?: 'kernel' | 'wireguard-go';
+}
+
+/** What `nexd up` lives in. */
+export interface UpEnvironment {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  /** Prints one line for people. */
+  readonly say: (line: string) => void;
+  /** Aborted when the process shall end: the tunnel stays. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs until the signal or `nexd down`. @throws what kept the device from joining or the tunnel from coming up */
+export async function runUp(options: UpOptions, environment: UpEnvironment): Promise<void> {
+  const parts = await openMachineParts(options, environment);
+  const store = await openStateStore(options.stateDirectory);
+  try {
+    const daemon = new Daemon({ options, environment, parts, store });
+    await daemon.run();
+  } finally {
+    store.close();
+  }
+}
+
+interface DaemonParts {
+  readonly options: UpOptions;
+  readonly environment: UpEnvironment;
+  readonly parts: MachineParts;
+  readonly store: StateStore;
+}
+
+class Daemon {
+  readonly #parts: DaemonParts;
+  readonly #ended = Promise.withResolvers<void>();
+  readonly #abort = new AbortController();
+  #state: DaemonState = DaemonState.STARTING;
+  #runtime: DeviceRuntime | undefined;
+  #wireGuardKey = '';
+
+  constructor(parts: DaemonParts) {
+    this.#parts = parts;
+    const { signal } = parts.environment;
+    const stop = (): void => {
+      this.#abort.abort();
+      this.#ended.resolve();
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+  }
+
+  async run(): Promise<void> {
+    const { options, environment } = this.#parts;
+    const service = createNexdService({
+      status: () => this.#status(),
+      peers: () => this.#runtime?.peers() ?? Promise.resolve([]),
+      down: (forget) => this.#down(forget),
+    });
+    const server = await serveControlSocket(options.socketPath, service);
+    let connection: ServiceConnection | undefined;
+    try {
+      const found = await this.#parts.store.load();
+      connection = await this.#connect(found?.enrolment);
+      const kept = await this.#withKeys(found);
+      const enrolment = await this.#enrolled(kept, connection);
+      if (!this.#abort.signal.aborted) await this.#work({ kept, enrolment, connection });
+    } finally {
+      await this.#runtime?.stop();
+      await this.#parts.parts.names.down().catch(() => {});
+      await server.stop();
+      connection?.close();
+    }
+    environment.say(
+      this.#state === DaemonState.STOPPING
+        ? 'down: nothing of the tunnel is left'
+        : `ended; the tunnel stays up: \`nexd down --interface ${options.interfaceName}\` removes it`,
+    );
+  }
+
+  /** What was kept; a machine that never joined makes its keys here, once it is known what it shall join. */
+  async #withKeys(found: KeptState | undefined): Promise<KeptState> {
+    const { store, environment } = this.#parts;
+    const kept = found ?? {
+      keys: await store.createKeys(),
+      enrolment: undefined,
+      pins: new Map(),
+      kept: {},
+      notices: [],
+    };
+    for (const notice of kept.notices) environment.say(notice);
+    this.#wireGuardKey = formatX25519PublicKey(kept.keys.wireGuard.publicKey);
+    return kept;
+  }
+
+  async #connect(enrolment: Enrolment | undefined): Promise<ServiceConnection> {
+    const { options } = this.#parts;
+    const text = options.serviceUrl ?? enrolment?.serviceUrl;
+    if (text === undefined) {
+      throw new CommandError(
+        ExitCode.usage,
+        'This device has not joined any service yet',
+        'Name one with --service-url',
+      );
+    }
+    const url = parseServiceUrl(text);
+    if (enrolment !== undefined && enrolment.serviceUrl !== url.origin) {
+      throw new CommandError(
+        ExitCode.conflict,
+        `This device has joined ${enrolment.serviceUrl}, not ${url.origin}`,
+        'Leave that one with `nexd down --forget`, or name another --interface and --state-dir',
+      );
+    }
+    const trust = { ...options.trust, storedCa: enrolment?.caPem };
+    return openServiceConnection(url, await resolveTrust(url, trust));
+  }
+
+  /** The enrolment: the kept one, or a new one. A registration key given again renews an expired device. */
+  async #enrolled(kept: KeptState, connection: ServiceConnection): Promise<Enrolment> {
+    const { options, environment, store } = this.#parts;
+    const before = kept.enrolment;
+    if (before !== undefined && options.registrationKey === undefined) {
+      if (before.caPem === connection.caPem) return before;
+      const changed = { ...before, caPem: connection.caPem };
+      await store.saveEnrolment(kept.keys, changed);
+      return changed;
+    }
+    if (before === undefined) await this.#tryMachine(kept);
+    try {
+      const joined = await this.#join(kept, connection);
+      const enrolment = { ...joined, binding: before?.binding };
+      await store.saveEnrolment(kept.keys, enrolment);
+      environment.say(
+        `joined ${enrolment.serviceUrl} as ${enrolment.hostname} in VPC ${enrolment.vpcName}: ` +
+          `${enrolment.ipv4Address}, ${enrolment.ipv6Address}`,
+      );
+      return enrolment;
+    } catch (error) {
+      if (before === undefined) await this.#undoTry();
+      else if (isOutage(error)) return before;
+      throw error;
+    }
+  }
+
+  async #join(kept: KeptState, connection: ServiceConnection): Promise<Enrolment> {
+    const { options, environment } = this.#parts;
+    const { registrationKey, hostname, vpc, organization, issuer } = options;
+    if (registrationKey === undefined) this.#state = DaemonState.NEEDS_LOGIN;
+    try {
+      return await joinService({
+        connection,
+        keys: kept.keys,
+        registrationKey,
+        hostname,
+        vpc,
+        organization,
+        issuer,
+        now: () => environment.clock.now(),
+        signal: this.#abort.signal,
+        prompt: ({ verificationUrl, userCode, completeUrl }) => {
+          environment.say(`to join, open ${verificationUrl} and enter the code ${userCode}`);
+          if (completeUrl !== undefined) environment.say(`or open ${completeUrl}`);
+        },
+      });
+    } finally {
+      if (this.#state === DaemonState.NEEDS_LOGIN) this.#state = DaemonState.STARTING;
+    }
+  }
+
+  /** Brings up the tunnel without anything in it: what is wrong with the machine shows before a key is spent. */
+  async #tryMachine(kept: KeptState): Promise<void> {
+    const { options, parts } = this.#parts;
+    const dataplane = parts.createDataplane(kept.keys.wireGuard);
+    const { listenPort } = options;
+    try {
+      await dataplane.apply(planDevice({ addresses: [], peers: [], listenPort }));
+    } catch (error) {
+      await dataplane.down().catch(() => {});
+      throw error;
+    }
+    this.#undoTry = () => dataplane.down().catch(() => {});
+  }
+
+  #undoTry: () => Promise<void> = () => Promise.resolve();
+
+  async #work(device: {
+    kept: KeptState;
+    enrolment: Enrolment;
+    connection: ServiceConnection;
+  }): Promise<void> {
+    const { environment, options, parts, store } = this.#parts;
+    const { kept, connection } = device;
+    const { clock, logger } = environment;
+    const { deviceId } = device.enrolment;
+    const tokens = createAccessTokens({
+      subject: deviceId,
+      key: kept.keys.device,
+      connection,
+      clock,
+    });
+    const client = createRpcClient(AgentServiceDefinition, connection.channel, {
+      authorize: (path) => tokens.authorize(path),
+    });
+    const dataplane = parts.createDataplane(kept.keys.wireGuard);
+    const runtime = createDeviceRuntime({
+      store,
+      kept,
+      enrolment: await this.#introduced(device, client),
+      machine: createDeviceMachine({
+        ...options,
+        dataplane,
+        network: parts.network,
+        names: parts.names,
+        now: () => new Date(clock.now()),
+        logger,
+      }),
+      client,
+      discardToken: () => tokens.discard(),
+      clock,
+      random: environment.random,
+      logger,
+      os: platform(),
+      say: environment.say,
+    });
+    this.#runtime = runtime;
+    await runtime.start();
+    await Promise.race([runtime.ready, this.#ended.promise]);
+    if (!this.#abort.signal.aborted) await this.#announce(runtime);
+    await this.#ended.promise;
+  }
+
+  /** A device that joined just now shows its keys to its peers at once; what fails is tried again on the stream. */
+  async #introduced(
+    { kept, enrolment }: { kept: KeptState; enrolment: Enrolment },
+    client: Parameters<typeof ensureBinding>[0]['client'],
+  ): Promise<Enrolment> {
+    if (enrolment.binding !== undefined) return enrolment;
+    const { environment, store } = this.#parts;
+    let current = enrolment;
+    const keep = (next: Enrolment): Promise<void> => {
+      current = next;
+      return store.saveEnrolment(kept.keys, next);
+    };
+    const publisher = { keys: kept.keys, client, keep, now: () => environment.clock.now() };
+    return ensureBinding(publisher, enrolment, { vpcId: enrolment.vpcId, serial: 0n }).catch(
+      (error: unknown) => {
+        environment.logger.warn({ error }, 'the binding was not published');
+        return current;
+      },
+    );
+  }
+
+  async #announce(runtime: DeviceRuntime): Promise<void> {
+    const { environment } = this.#parts;
+    const status = await runtime.status();
+    const peers = `${status.peerCount} ${status.peerCount === 1 ? 'peer' : 'peers'}`;
+    const tunnel = `${status.interfaceName} (${status.tunnelKind}, UDP port ${status.listenPort})`;
+    const line = `up: ${status.hostname} at ${status.ipv4Address}, ${status.ipv6Address} on ${tunnel}, ${peers}`;
+    environment.say(line);
+    await notifyServiceManager(['READY=1', `STATUS=${line}`]);
+  }
+
+  async #status() {
+    if (this.#runtime !== undefined) return this.#runtime.status();
+    return describeStatus({
+      state: this.#state,
+      problem: '',
+      interfaceName: this.#parts.options.interfaceName,
+      wireGuardKey: this.#wireGuardKey,
+      isConnected: false,
+      appliedRevision: 0n,
+      leaseUntilMs: 0,
+    });
+  }
+
+  async #down(forget: boolean): Promise<void> {
+    const { parts, store } = this.#parts;
+    if (this.#state === DaemonState.STOPPING) throw unavailable('nexd is going down already');
+    this.#state = DaemonState.STOPPING;
+    this.#abort.abort();
+    try {
+      await this.#runtime?.stop();
+      await parts.remove();
+      if (forget) await store.forget();
+    } finally {
+      this.#ended.resolve();
+    }
+  }
+}
+
+/** Whether the service could not be asked: then a device that joined before goes on with what it has. */
+function isOutage(error: unknown): boolean {
+  return error instanceof CommandError && error.exitCode === ExitCode.unreachable;
+}

@@ -1,0 +1,180 @@
+/**
+ * Login of a person at a terminal by the device authorization grant (RFC 8628): the terminal shows an address and a
+ * code, the person confirms in any browser, the terminal polls until then.
+ */
+import { rootCertificates } from 'node:tls';
+import type { Issuer } from '@nexodus/contracts/api';
+import * as oidc from 'openid-client';
+import { Agent, fetch as undiciFetch } from 'undici';
+import { CommandError } from '../command/command-error.ts';
+import { ExitCode } from '../command/exit-code.ts';
+
+/** Tokens of a person. Each opens what the person may do: never log, never store but where only the owner reads. */
+export interface UserTokens {
+  /** Bearer token for the service's API. */
+  readonly idToken: string;
+  /** Absent where the issuer gives none: then a new login is needed at the end. */
+  readonly refreshToken?: string;
+  /** End of the id token, milliseconds since 1970. */
+  readonly expireAtMs: number;
+}
+
+/** An issuer, and the CA to believe besides the system's. */
+export interface LoginTarget {
+  readonly issuer: Pick<Issuer, 'url' | 'clientId' | 'scopes'>;
+  /** PEM; undefined: the system's only. */
+  readonly caPem: string | undefined;
+}
+
+/** What the person must do. */
+export interface LoginPrompt {
+  readonly verificationUrl: string;
+  readonly userCode: string;
+  /** The address with the code in it, where the issuer has one. */
+  readonly completeUrl?: string;
+}
+
+/**
+ * Logs in. `show` is called once, with what the person must do.
+ *
+ * @throws {CommandError} `credentials` when the person declines or is too late; `unreachable`
+ */
+export async function logInByDevice(
+  target: LoginTarget,
+  show: (prompt: LoginPrompt) => void,
+  signal?: AbortSignal,
+): Promise<UserTokens> {
+  return worded(target, async () => {
+    const config = await discover(target);
+    const scope = scopesOf(target).join(' ');
+    const answer = await oidc.initiateDeviceAuthorization(config, { scope });
+    show({
+      verificationUrl: answer.verification_uri,
+      userCode: answer.user_code,
+      completeUrl: answer.verification_uri_complete,
+    });
+    const tokens = await oidc.pollDeviceAuthorizationGrant(config, answer, undefined, { signal });
+    return userTokens(tokens, undefined);
+  });
+}
+
+/** Gets fresh tokens by the refresh token (RFC 6749 section 6). @throws {CommandError} */
+export async function refreshUserTokens(
+  target: LoginTarget,
+  refreshToken: string,
+): Promise<UserTokens> {
+  return worded(target, async () => {
+    const config = await discover(target);
+    return userTokens(await oidc.refreshTokenGrant(config, refreshToken), refreshToken);
+  });
+}
+
+/** The issuer to log in at: the named one, or the only one. @throws {CommandError} `usage` */
+export function chooseIssuer(issuers: readonly Issuer[], wanted: string | undefined): Issuer {
+  const found = wanted === undefined ? issuers : issuers.filter(({ url }) => url === wanted);
+  const [first, ...others] = found;
+  if (first !== undefined && others.length === 0) return first;
+  const urls = issuers.map(({ url }) => url).join(', ');
+  throw new CommandError(
+    ExitCode.usage,
+    first === undefined ? `The service has no such issuer` : 'The service has several issuers',
+    `Choose one with --issuer: ${urls}`,
+  );
+}
+
+function scopesOf({ issuer }: LoginTarget): string[] {
+  return issuer.scopes.length > 0 ? issuer.scopes : ['openid', 'email'];
+}
+
+async function discover({ issuer, caPem }: LoginTarget): Promise<oidc.Configuration> {
+  const url = new URL(issuer.url);
+  if (url.protocol !== 'https:') {
+    throw new CommandError(
+      ExitCode.untrusted,
+      `The issuer ${issuer.url} is not encrypted`,
+      'The operator of the service must configure an https:// issuer',
+    );
+  }
+  const customFetch = trustingFetch(caPem);
+  return oidc.discovery(url, issuer.clientId, undefined, oidc.None(), {
+    [oidc.customFetch]: customFetch,
+  });
+}
+
+/** A fetch that believes the service's CA besides the system's; an issuer may be under either. */
+function trustingFetch(caPem: string | undefined): oidc.CustomFetch {
+  const ca = caPem === undefined ? undefined : [...rootCertificates, caPem];
+  const dispatcher = new Agent({ connect: { ca }, keepAliveTimeout: 1_000 });
+  return async (url, options) => {
+    const response = await undiciFetch(url, {
+      method: options.method,
+      headers: options.headers,
+      body: bodyOf(options.body),
+      redirect: options.redirect,
+      signal: options.signal,
+      dispatcher,
+    });
+    // Of undici's own Response class: built anew so that the library gets the platform's.
+    const content = await response.arrayBuffer();
+    return new Response(content.byteLength === 0 ? null : content, {
+      status: response.status,
+      headers: [...response.headers],
+    });
+  };
+}
+
+function bodyOf(body: oidc.FetchBody): URLSearchParams | string | undefined {
+  return body instanceof URLSearchParams || typeof body === 'string' ? body : undefined;
+}
+
+function userTokens(
+  tokens: Awaited<ReturnType<typeof oidc.refreshTokenGrant>>,
+  refreshBefore: string | undefined,
+): UserTokens {
+  const claims = tokens.claims();
+  if (tokens.id_token === undefined || claims === undefined) {
+    throw new CommandError(
+      ExitCode.credentials,
+      'The issuer gave no ID token',
+      'The operator must allow the scope openid for this client',
+    );
+  }
+  return {
+    idToken: tokens.id_token,
+    refreshToken: tokens.refresh_token ?? refreshBefore,
+    expireAtMs: claims.exp * 1000,
+  };
+}
+
+async function worded<T>(target: LoginTarget, calls: () => Promise<T>): Promise<T> {
+  try {
+    return await calls();
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    throw explainLoginFailure(target, error);
+  }
+}
+
+const oauthErrors: Readonly<Record<string, string>> = {
+  access_denied: 'The login was declined',
+  expired_token: 'The login was not confirmed in time',
+  invalid_grant: 'The login has ended',
+};
+
+function explainLoginFailure({ issuer }: LoginTarget, cause: unknown): CommandError {
+  const code = cause instanceof oidc.ResponseBodyError ? cause.error : undefined;
+  const known = code === undefined ? undefined : oauthErrors[code];
+  if (known !== undefined) {
+    return new CommandError(ExitCode.credentials, known, 'Log in again', { cause });
+  }
+  if (cause instanceof Error && cause.name === 'AbortError') {
+    return new CommandError(ExitCode.credentials, 'The login was given up', 'Log in again');
+  }
+  const detail = code ?? (cause instanceof Error ? cause.message : String(cause));
+  return new CommandError(
+    ExitCode.unreachable,
+    `Login at ${issuer.url} failed (${detail})`,
+    'Check that this machine reaches the issuer and believes its certificate',
+    { cause },
+  );
+}

@@ -1,0 +1,141 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { type DetailedPeerCertificate, connect } from 'node:tls';
+import {
+  certificateFingerprint,
+  InvalidCertificateError,
+  parseFingerprint,
+} from '@nexodus/certificates';
+import { CommandError } from '../command/command-error.ts';
+import { ExitCode } from '../command/exit-code.ts';
+import { explainConnectFailure } from './explain-connect-failure.ts';
+import { serverNameOf, type ServiceUrl } from './service-url.ts';
+
+/** How a person says which CA to believe; at most one of the first two. */
+export interface TrustWish {
+  /** File with the CA's certificate in PEM. */
+  readonly caFile?: string;
+  /** SHA-256 fingerprint of the CA's certificate. */
+  readonly caSha256?: string;
+  /** CA that was believed before, PEM. */
+  readonly storedCa?: string;
+}
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** A presented chain longer than this is not followed (RFC 5280 knows no limit; real chains have up to five). */
+const LONGEST_CHAIN = 10;
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/**
+ * The CA to believe from now on, PEM; undefined: those of the system. A pin makes one connection that believes nobody,
+ * only to read which certificates the service shows; the one with that fingerprint is the CA, and only it is believed.
+ *
+ * @throws {CommandError} `untrusted` when none has it, `usage` for an unreadable file or pin, `unreachable`
+ */
+export async function resolveTrust(
+  service: ServiceUrl,
+  wish: TrustWish,
+): Promise<string | undefined> {
+  if (wish.caFile !== undefined && wish.caSha256 !== undefined) {
+    throw new CommandError(ExitCode.usage, '--ca and --ca-sha256 exclude each other', 'Use one');
+  }
+  if (wish.caFile !== undefined) return readCaFile(wish.caFile);
+  if (wish.caSha256 === undefined) return wish.storedCa;
+  const pin = readPin(wish.caSha256);
+  if (wish.storedCa !== undefined && hasFingerprint(wish.storedCa, pin)) return wish.storedCa;
+  return fetchPinnedCa(service, pin);
+}
+
+async function readCaFile(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    const remedy = 'Name the PEM file with the certificate of the CA';
+    throw new CommandError(ExitCode.usage, `The CA file ${path} cannot be read`, remedy, { cause });
+  });
+  const certificates = text.match(PEM_CERTIFICATE) ?? [];
+  try {
+    if (certificates.length > 0) return certificates.map(canonicalPem).join('');
+  } catch {
+    // Said below: some of it is no certificate.
+  }
+  throw new CommandError(
+    ExitCode.usage,
+    `The CA file ${path} does not hold a certificate`,
+    'Name the PEM file with the certificate of the CA',
+  );
+}
+
+function canonicalPem(pem: string): string {
+  return new X509Certificate(pem).toString();
+}
+
+function readPin(text: string): string {
+  try {
+    return parseFingerprint(text.replace(/^sha256:/i, ''));
+  } catch (error) {
+    if (!(error instanceof InvalidCertificateError)) throw error;
+    throw new CommandError(ExitCode.usage, `--ca-sha256: ${error.message}`, 'Copy it again');
+  }
+}
+
+function hasFingerprint(pem: string, pin: string): boolean {
+  try {
+    return certificateFingerprint(pem) === pin;
+  } catch {
+    return false;
+  }
+}
+
+/** Reads the chain that the service shows and picks the pinned certificate. */
+async function fetchPinnedCa(service: ServiceUrl, pin: string): Promise<string> {
+  const chain = await readPresentedChain(service);
+  const found = chain.find((certificate) => certificateFingerprint(certificate.toString()) === pin);
+  if (found?.ca === true) return found.toString();
+  if (found !== undefined) {
+    throw new CommandError(
+      ExitCode.untrusted,
+      'The pinned certificate is not one of a CA',
+      "Give the fingerprint of the CA's certificate, which the service prints at its start",
+    );
+  }
+  const shown = chain.map((certificate) => certificateFingerprint(certificate.toString()));
+  throw new CommandError(
+    ExitCode.untrusted,
+    `The service at ${service.origin} shows a CA with the fingerprint ${shown.at(-1) ?? 'of none'}, not ${pin}`,
+    'Compare with what the service prints at its start; if they differ, somebody may be in between',
+  );
+}
+
+async function readPresentedChain(service: ServiceUrl): Promise<X509Certificate[]> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: service.host,
+      port: service.port,
+      servername: serverNameOf(service),
+      ALPNProtocols: ['h2'],
+      // Nothing is believed and nothing is sent on this connection: it only shows certificates to compare with the pin.
+      rejectUnauthorized: false,
+    });
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () => {
+      socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
+    });
+    socket.once('error', (error) => reject(explainConnectFailure(service, error)));
+    socket.once('secureConnect', () => {
+      const chain = unroll(socket.getPeerCertificate(true));
+      socket.destroy();
+      resolve(chain);
+    });
+  });
+}
+
+function unroll(leaf: DetailedPeerCertificate): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let certificate: DetailedPeerCertificate | undefined = leaf;
+  while (certificate?.raw !== undefined && chain.length < LONGEST_CHAIN) {
+    chain.push(new X509Certificate(certificate.raw));
+    const issuer: DetailedPeerCertificate | undefined = certificate.issuerCertificate;
+    certificate = issuer === certificate ? undefined : issuer;
+  }
+  return chain;
+}
