@@ -10,7 +10,13 @@ import {
   parseIpPrefix,
 } from '@nexodus/netip';
 import type { Knex } from 'knex';
-import { type AddressPool, isAddressOf, isPrefixOf, usableRange } from './core/address-pool.ts';
+import {
+  type AddressPair,
+  type AddressPool,
+  isAddressOf,
+  isPrefixOf,
+  usableRange,
+} from './core/address-pool.ts';
 import type { Holding } from './core/holding.ts';
 import { parseOwnerId, type PoolId } from './core/ids.ts';
 import type { Expired, HoldingsPage, LeaseStore, LockedPool, PoolUsage } from './lease-store.ts';
@@ -170,14 +176,7 @@ function lockedPool(knex: Knex, poolId: PoolId, row: PoolRow): LockedPool {
       );
     },
     taken: ({ from, limit }, ownerId) => taken(knex, pool, { from, limit, ownerId }),
-    put: async (holding, next) => {
-      await putHolding(knex, poolId, holding);
-      await knex.raw('UPDATE pools SET next_ipv4 = ?, next_ipv6 = ? WHERE id = ?', [
-        formatIpAddress(next.ipv4),
-        formatIpAddress(next.ipv6),
-        poolId,
-      ]);
-    },
+    put: (holding, next) => putHolding(knex, poolId, holding, next),
     release: async (holding, quarantineUntil) => {
       await knex.raw(
         `WITH released AS (
@@ -225,10 +224,18 @@ async function taken<F extends IpFamily>(
   return rows.map(({ address }) => addressOf(from.family, address));
 }
 
-async function putHolding(knex: Knex, poolId: PoolId, holding: Holding): Promise<void> {
+async function putHolding(
+  knex: Knex,
+  poolId: PoolId,
+  holding: Holding,
+  next: AddressPair,
+): Promise<void> {
   await knex.raw(
     `WITH freed AS (
        DELETE FROM quarantines WHERE pool_id = :poolId AND address IN (:ipv4, :ipv6)
+     ), moved AS (
+       UPDATE pools SET next_ipv4 = :nextIpv4, next_ipv6 = :nextIpv6
+       WHERE id = :poolId AND (next_ipv4 <> :nextIpv4 OR next_ipv6 <> :nextIpv6)
      )
      INSERT INTO holdings (pool_id, owner_id, ipv4, ipv6, confirmed_at, lease_until)
      VALUES (:poolId, :ownerId, :ipv4, :ipv6, :confirmedAt, :leaseUntil)
@@ -240,6 +247,8 @@ async function putHolding(knex: Knex, poolId: PoolId, holding: Holding): Promise
       ownerId: holding.ownerId,
       ipv4: formatIpAddress(holding.ipv4),
       ipv6: formatIpAddress(holding.ipv6),
+      nextIpv4: formatIpAddress(next.ipv4),
+      nextIpv6: formatIpAddress(next.ipv6),
       confirmedAt: holding.state === 'confirmed' ? new Date(holding.confirmedAt) : null,
       leaseUntil: holding.state === 'leased' ? new Date(holding.leaseUntil) : null,
     },

@@ -44,13 +44,18 @@ export function createVpcFollower(options: VpcFollowerOptions): Part {
     while (!stopping.signal.aborted) {
       let hasEvents = false;
       const onEvent = (): void => {
-        if (!hasEvents) onFollowing(true);
+        if (hasEvents) return;
         hasEvents = true;
+        onFollowing(true);
+        logger.info({}, 'following the change logs');
       };
-      await followOnce(options, stopping.signal, onEvent).catch((error: unknown) => {
-        if (!stopping.signal.aborted) logger.info({ error }, 'the stream of changes ended');
-      });
-      if (hasEvents) onFollowing(false);
+      await followOnce(options, stopping.signal, onEvent).catch((error: unknown) =>
+        logger.debug({ error }, 'the stream of changes failed'),
+      );
+      if (hasEvents) {
+        onFollowing(false);
+        logger.info({}, 'no longer following the change logs');
+      }
       failures = hasEvents ? 0 : failures + 1;
       const boundMs = Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(failures, 10));
       await clock.wait(random() * boundMs, stopping.signal);

@@ -42,6 +42,8 @@ export class VpcVisibility {
   readonly #facts = new Map<string, { readonly update: ResourceUpdate; readonly text: string }>();
   /** Devices that take part: those with a binding and addresses. */
   readonly #devices = new Map<string, DeviceState>();
+  /** The same devices as others' rules see them: with the groups that exist. */
+  readonly #targets = new Map<string, RuleTarget>();
   readonly #groups = new Map<string, GroupState>();
   /** Devices that take part, by listed group. */
   readonly #listing = new Index();
@@ -98,21 +100,33 @@ export class VpcVisibility {
     const old = this.#devices.get(id);
     for (const groupId of old?.listedGroupIds ?? []) this.#listing.remove(groupId, id);
     this.#devices.delete(id);
+    this.#targets.delete(id);
     const device = image && readDevice(image);
     if (device === undefined) return;
     this.#devices.set(id, device);
     for (const groupId of device.listedGroupIds) this.#listing.add(groupId, id);
+    this.#retarget(device);
   }
 
   #setGroup(id: string, image: SecurityGroupImage | undefined): void {
+    this.#removeGroup(id);
+    if (image !== undefined) this.#addGroup(id, readGroup(image));
+    for (const deviceId of this.#listing.of(id)) {
+      const device = this.#devices.get(deviceId);
+      if (device !== undefined) this.#retarget(device);
+    }
+  }
+
+  #removeGroup(id: string): void {
     for (const rule of this.#groups.get(id)?.inbound ?? []) {
       const key = referenceKey(rule);
       if (key !== undefined) this.#admitting.remove(key, id);
     }
     this.#groups.delete(id);
     this.#admittingRanges.delete(id);
-    if (image === undefined) return;
-    const group = readGroup(image);
+  }
+
+  #addGroup(id: string, group: GroupState): void {
     this.#groups.set(id, group);
     for (const rule of group.inbound) {
       const key = referenceKey(rule);
@@ -130,24 +144,22 @@ export class VpcVisibility {
   #pairsOf(deviceIds: Iterable<string>): PairSet {
     const pairs = new PairSet();
     for (const id of deviceIds) {
-      const device = this.#devices.get(id);
-      if (device === undefined) continue;
-      for (const pair of this.#pairsWith(device, pairs)) pairs.add(pair);
+      const target = this.#targets.get(id);
+      if (target === undefined) continue;
+      for (const pair of this.#pairsWith(target, pairs)) pairs.add(pair);
     }
     return pairs;
   }
 
   /** The device's pairs, but for those that are known already. */
-  *#pairsWith(device: DeviceState, known: PairSet): Generator<DevicePair, void, undefined> {
-    const target = this.#targetOf(device);
+  *#pairsWith(target: RuleTarget, known: PairSet): Generator<DevicePair, void, undefined> {
     const candidates = new Set([...this.#admitters(target), ...this.#admittedBy(target)]);
-    candidates.delete(device.id);
+    candidates.delete(target.id);
     for (const id of candidates) {
-      const other = this.#devices.get(id);
-      const pair = pairOf(device.id, id);
+      const other = this.#targets.get(id);
+      const pair = pairOf(target.id, id);
       if (other === undefined || known.has(pair)) continue;
-      const otherTarget = this.#targetOf(other);
-      if (this.#mayReach(target, otherTarget) || this.#mayReach(otherTarget, target)) yield pair;
+      if (this.#mayReach(target, other) || this.#mayReach(other, target)) yield pair;
     }
   }
 
@@ -202,9 +214,9 @@ export class VpcVisibility {
     return rules;
   }
 
-  #targetOf({ id, ipv4, ipv6, listedGroupIds }: DeviceState): RuleTarget {
+  #retarget({ id, ipv4, ipv6, listedGroupIds }: DeviceState): void {
     const groupIds = new Set([...listedGroupIds].filter((groupId) => this.#groups.has(groupId)));
-    return { id, ipv4, ipv6, groupIds };
+    this.#targets.set(id, { id, ipv4, ipv6, groupIds });
   }
 }
 

@@ -1,0 +1,37 @@
+/** Addresses as a process of its own. */
+import { openDatabase } from '@nexodus/database';
+import {
+  databaseConnection,
+  databaseSettings,
+  processSettings,
+  runService,
+} from '@nexodus/service-process';
+import { metrics } from '@opentelemetry/api';
+import { createIpamModule, ipamConfig } from './index.ts';
+
+await runService({
+  name: 'ipam',
+  settings: processSettings.extend({
+    database: databaseSettings,
+    ipam: ipamConfig.prefault({}),
+  }),
+  build: (settings, { clock, logger }) => {
+    const database = openDatabase({
+      connection: databaseConnection(settings.database),
+      schema: 'ipam',
+      applicationName: 'nexodus-ipam',
+      clock,
+      random: Math.random,
+      logger,
+    });
+    const module = createIpamModule({
+      config: settings.ipam,
+      database,
+      clock,
+      logger,
+      meter: metrics.getMeter('nexodus-ipam'),
+    });
+    const connections = { name: 'database', start: async () => {}, stop: () => database.close() };
+    return { ...module, parts: [connections, ...module.parts] };
+  },
+});
