@@ -1,0 +1,126 @@
+import { DaemonState } from '@nexodus/contracts/nexd';
+import { eventually } from '@nexodus/clock/testing';
+import { ping, startPing, type VirtualHost } from '@nexodus/netsim';
+import { expect, test } from 'vitest';
+import { TUNNEL, type LabMachine } from './lab-machine.ts';
+import type { Lab } from './lab.ts';
+import type { LabService } from './lab-service.ts';
+import { firewallOf, readNetworkState } from './network-state.ts';
+
+/** From the moment a machine has joined to its first answer to each other. */
+const JOIN_DEADLINE_MS = 3_000;
+/** From the service's answer to a deletion to the last packet that passes. */
+const REVOCATION_DEADLINE_MS = 2_000;
+const ECHO_INTERVAL_MS = 100;
+
+/** Machines come and go. */
+export function describeMembership(running: () => Lab): void {
+  test('a fourth machine that joins is reachable within 3 s', async () => {
+    const lab = running();
+    const others = [...lab.machines];
+    const d = await lab.join('d');
+    const joinedAtMs = performance.now();
+    await Promise.all(
+      others.flatMap((other) =>
+        [d.ipv4, d.ipv6].map((address) => answered(other.host, address, JOIN_DEADLINE_MS)),
+      ),
+    );
+    expect(performance.now() - joinedAtMs).toBeLessThan(JOIN_DEADLINE_MS);
+  });
+
+  test('a deleted device is unreachable within 2 s and its addresses are released once', async () => {
+    const lab = running();
+    const d = lab.machine('d');
+    const others = lab.machines.filter((machine) => machine !== d);
+    const before = await poolOf(lab.service, d.vpcId);
+    expect(before.owners).toContain(d.deviceId);
+    await lab.delete(d);
+    await expectCut([...others.map((other) => [other, d] as const), [d, others[0] ?? d]]);
+    await eventually(async () => {
+      expect((await poolOf(lab.service, d.vpcId)).owners).not.toContain(d.deviceId);
+    });
+    const after = await poolOf(lab.service, d.vpcId);
+    // Two addresses less in use, none more to give: they are in quarantine, once.
+    expect(after.used).toBe(before.used - 1n);
+    expect(after.freeIpv4).toBe(before.freeIpv4);
+    const again = await lab.service.askIpam((ipam) =>
+      ipam.releaseAddresses({ poolId: d.vpcId, ownerId: d.deviceId }),
+    );
+    expect(again.released).toBe(false);
+    const listed = JSON.stringify(await lab.nexctl.json(['device', 'list']));
+    expect(listed).not.toContain(d.ipv4);
+    expect(listed).not.toContain(d.deviceId);
+    await eventually(async () => (await d.status()).state === DaemonState.REMOVED);
+    expect(await d.peers()).toEqual([]);
+    await d.end('SIGKILL');
+  });
+
+  test('a deleted device that keeps its tunnel and keys reaches nobody', async () => {
+    const lab = running();
+    const e = await lab.join('e');
+    const [a] = lab.machines;
+    if (a === undefined) throw new Error('a machine is there');
+    await answered(e.host, a.ipv4, JOIN_DEADLINE_MS);
+    await e.end('SIGKILL');
+    expect((await ping(e.host, a.ipv4, { count: 1 })).received).toBe(1);
+    const { wireguardPublicKey } = (await a.peers()).find(
+      ({ deviceId }) => deviceId === e.deviceId,
+    ) ?? { wireguardPublicKey: 'absent' };
+    await lab.delete(e);
+    await expectCut([
+      [e, a],
+      [a, e],
+    ]);
+    const held = await a.host.run('wg', ['show', TUNNEL, 'peers']);
+    expect(held).not.toContain(wireguardPublicKey);
+    expect(await firewallOf(a.host, TUNNEL)).not.toContain(e.ipv4);
+  });
+
+  test('the firewall of a machine stands before its first peer, and down leaves nothing behind', async () => {
+    const lab = running();
+    const vpc = 'alone';
+    await lab.nexctl.json(['vpc', 'create', vpc]);
+    const f = await lab.addMachine('f');
+    const before = await readNetworkState(f.host);
+    await f.up(await lab.joinArguments(vpc));
+    expect(await f.peers()).toEqual([]);
+    const table = await firewallOf(f.host, TUNNEL);
+    expect(table).toMatch(/chain tunnel_input \{[^}]*drop\s*\}/);
+    expect(table).toMatch(/chain forward \{[^}]*drop\s*\}/);
+    await f.down();
+    expect(await readNetworkState(f.host)).toEqual(before);
+    expect(await f.hasSocket()).toBe(false);
+  });
+}
+
+/** Sends echoes until one is answered. */
+async function answered(host: VirtualHost, address: string, deadlineMs: number): Promise<void> {
+  await using echoes = await startPing(host, address, { intervalMs: ECHO_INTERVAL_MS });
+  await echoes.waitForReply({ deadlineMs, after: 0 });
+}
+
+/**
+ * Expects that no echo of any of these directions is answered any more once the deadline has passed. The echoes are the
+ * clock: one each 100 ms, from now on.
+ */
+async function expectCut(pairs: readonly (readonly [LabMachine, LabMachine])[]): Promise<void> {
+  const allowed = REVOCATION_DEADLINE_MS / ECHO_INTERVAL_MS;
+  const count = allowed + 10;
+  const late = pairs.flatMap(([from, to]) =>
+    [to.ipv4, to.ipv6].map(async (address) => {
+      const options = { count, intervalMs: ECHO_INTERVAL_MS, replyTimeoutMs: 500 };
+      const { lost } = await ping(from.host, address, options);
+      const lostAfter = lost.filter((sequence) => sequence > allowed);
+      return `${from.name} -> ${address}: ${count - allowed - lostAfter.length} answers`;
+    }),
+  );
+  expect((await Promise.all(late)).filter((text) => !text.endsWith(' 0 answers'))).toEqual([]);
+}
+
+async function poolOf(service: LabService, poolId: string) {
+  return await service.askIpam(async (ipam) => {
+    const { used, freeIpv4 } = await ipam.getPool({ poolId });
+    const { assignments } = await ipam.listAddresses({ poolId });
+    return { used, freeIpv4, owners: assignments.map(({ ownerId }) => ownerId) };
+  });
+}
