@@ -32,7 +32,7 @@ export class VpcModel {
   }
 
   devicesAt(revision: bigint): ReadonlyMap<string, DeviceImage> {
-    return this.#states[Number(revision)]!;
+    return this.#states[Number(revision)] ?? new Map();
   }
 
   /** Appends the change that a step makes; undefined for a step that changes nothing. */

@@ -103,6 +103,11 @@ export class VpcViews {
     return (this.#ahead.get(deviceId) ?? null) === null ? 'nowhere' : 'ahead';
   }
 
+  /** Whether the device was deleted or has expired. */
+  isHidden(deviceId: string): boolean {
+    return this.#hidden.has(deviceId);
+  }
+
   /** The view of a device, by key; empty for a device that is not here. */
   viewOf(deviceId: string): Map<string, Uint8Array> {
     const view = new Map<string, Uint8Array>();

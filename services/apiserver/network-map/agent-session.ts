@@ -1,0 +1,317 @@
+/**
+ * One agent's stream: what the device says, and what it still has to be told.
+ *
+ * The stream is pulled: nothing is made for a transport that takes nothing, and what waits meanwhile stays small (see
+ * `ViewOutbox`). Of everything that may be said, the end of the stream comes first, then the view, then soft state of
+ * peers, then the heartbeat.
+ */
+import type { Clock, Timer } from '@nexodus/clock';
+import {
+  type ConnectRequest,
+  type ConnectResponse,
+  type GoodbyeReason,
+  type Hello,
+  type PeerState,
+  type ViewEntry,
+  ViewKind,
+} from '@nexodus/contracts/agent';
+import { readAnnouncedEndpoints } from '../core/network-map/announced-endpoints.ts';
+import { framesOf } from '../core/network-map/view-frames.ts';
+import { type OutboxChange, type OutboxItem, ViewOutbox } from '../core/network-map/view-outbox.ts';
+import { Bell } from './bell.ts';
+import type { NetworkMapMetrics } from './network-map-metrics.ts';
+import type { SessionAnnouncer } from './session-announcer.ts';
+import type { SessionNotebook } from './session-notebook.ts';
+
+/** What a session reads of its VPC when it is about to send. */
+export interface SessionViews {
+  /** Revision that the views stand at. */
+  readonly revision: bigint;
+  readonly logIncarnation: string;
+  viewOf(deviceId: string): ReadonlyMap<string, Uint8Array>;
+  sees(viewerId: string, peerId: string): boolean;
+  peersOf(viewerId: string): readonly string[];
+}
+
+/** Limits and rhythm of streams. */
+export interface StreamSettings {
+  /** How long a device may use its last view without the service. */
+  readonly leaseSeconds: number;
+  readonly heartbeatMs: number;
+  /** A stream that says nothing for so long is over. */
+  readonly silenceMs: number;
+  /** Soft state of peers that changes within this time goes out together. */
+  readonly peerStatesMs: number;
+  /** Entries that may wait for one stream. */
+  readonly maxEntries: number;
+}
+
+/** What a session is made of. */
+export interface AgentSessionOptions {
+  readonly vpcId: string;
+  readonly deviceId: string;
+  readonly epoch: bigint;
+  readonly hello: Hello;
+  readonly settings: StreamSettings;
+  readonly clock: Clock;
+  readonly metrics: NetworkMapMetrics;
+  readonly announcer: SessionAnnouncer;
+  readonly notebook: Pick<SessionNotebook, 'add'>;
+  readonly stateOf: (deviceId: string) => PeerState | undefined;
+  /** Called once, when the session is over. */
+  readonly ended: (session: AgentSession) => void;
+}
+
+/** Capability number of the service; docs/protocol/agent.md has its history. */
+const CAPABILITY = 1;
+
+/** How often it is noted that a device is still there. */
+const NOTE_MS = 60_000;
+
+/** Peers in one PeerStates. */
+const STATES_PER_MESSAGE = 256;
+
+type Message = NonNullable<ConnectResponse['message']>;
+
+/** One stream of one device. */
+export class AgentSession {
+  readonly vpcId: string;
+  readonly deviceId: string;
+  readonly epoch: bigint;
+  readonly hello: Hello;
+  readonly #options: AgentSessionOptions;
+  readonly #bell = new Bell();
+  readonly #outbox: ViewOutbox;
+  readonly #changedPeers = new Set<string>();
+  readonly #finished = Promise.withResolvers<void>();
+  #views: SessionViews | undefined;
+  #wasTold = false;
+  #goodbye: GoodbyeReason | undefined;
+  #isOver = false;
+  #heartbeatAtMs: number;
+  #peerStatesAtMs = Infinity;
+  #heardAtMs: number;
+  #silenceTimer: Timer | undefined;
+  #lastSequence = -1n;
+  #applied = 0n;
+  #notedAtMs = -Infinity;
+
+  constructor(options: AgentSessionOptions) {
+    const { clock, settings } = options;
+    this.#options = options;
+    this.vpcId = options.vpcId;
+    this.deviceId = options.deviceId;
+    this.epoch = options.epoch;
+    this.hello = options.hello;
+    this.#outbox = new ViewOutbox(settings.maxEntries);
+    this.#heardAtMs = clock.monotonicMs();
+    this.#heartbeatAtMs = this.#heardAtMs + settings.heartbeatMs;
+    this.#watchSilence();
+  }
+
+  /** Resolves when nothing of the stream is left to send. */
+  get finished(): Promise<void> {
+    return this.#finished.promise;
+  }
+
+  /** Whether it follows the views of its VPC. */
+  get isAttached(): boolean {
+    return this.#outbox.isAttached;
+  }
+
+  /** Whether it was told something since Hello, so that the digest said there holds no more. */
+  get wasTold(): boolean {
+    return this.#wasTold;
+  }
+
+  /** Until `attach` only removals are told, in the log that the device's view came from. */
+  hold(): void {
+    this.#outbox.hold(this.hello.appliedRevision);
+  }
+
+  /** From here on the session is told everything; the device holds the present view already, or gets a snapshot. */
+  attach(views: SessionViews, isCurrent: boolean): void {
+    this.#views = views;
+    this.#outbox.attach(views.revision);
+    if (isCurrent) this.#heartbeatAtMs = this.#options.clock.monotonicMs();
+    else this.#outbox.markStale();
+    for (const peerId of views.peersOf(this.deviceId)) this.#notePeer(peerId);
+    this.#bell.ring();
+  }
+
+  /** Tells the device of changes of its view. */
+  add(change: OutboxChange): void {
+    if (this.#isOver) return;
+    if (!this.#outbox.add(change)) this.#options.metrics.overflow('stream');
+    if (this.isAttached) this.#noteShown(change.entries);
+    this.#bell.ring();
+  }
+
+  /** The soft state of a visible peer changed. */
+  peerChanged(peerId: string): void {
+    if (this.#isOver) return;
+    this.#notePeer(peerId);
+    this.#bell.ring();
+  }
+
+  /** Ends the stream with a reason for the device; the first reason counts. */
+  end(reason: GoodbyeReason): void {
+    if (this.#isOver) return;
+    this.#goodbye = reason;
+    this.#over();
+  }
+
+  /** Ends the session without a word: the device is gone. */
+  close(): void {
+    if (this.#isOver) return;
+    this.#over();
+  }
+
+  /** Takes in what the device says. */
+  receive({ message }: ConnectRequest): void {
+    if (this.#isOver) return;
+    const { announcer, clock } = this.#options;
+    this.#heardAtMs = clock.monotonicMs();
+    if (message?.$case === 'localState') {
+      if (message.value.sequence <= this.#lastSequence) return;
+      this.#lastSequence = message.value.sequence;
+      announcer.setEndpoints(readAnnouncedEndpoints(message.value.endpoints));
+    }
+    if (message?.$case !== 'applied') return;
+    const { revision } = message.value;
+    if (revision > this.#outbox.cursor || !this.isAttached || revision === this.#applied) return;
+    this.#applied = revision;
+    this.#writeNote();
+  }
+
+  /** What the device is told, until the stream ends. To be run once. */
+  async *messages(): AsyncGenerator<Message> {
+    const { clock } = this.#options;
+    try {
+      yield this.#welcome();
+      while (!this.#isOver) {
+        yield* this.#dueView();
+        yield* this.#duePeerStates();
+        yield* this.#dueHeartbeat();
+        if (!this.#isOver) await this.#bell.wait(clock, this.#nextDueMs());
+      }
+      if (this.#goodbye !== undefined) yield { $case: 'goodbye', value: { reason: this.#goodbye } };
+    } finally {
+      this.close();
+      this.#finished.resolve();
+    }
+  }
+
+  #welcome(): Message {
+    const { clock, epoch, settings } = this.#options;
+    const value = {
+      sessionEpoch: epoch,
+      capability: CAPABILITY,
+      serverTimeMs: BigInt(clock.now()),
+      leaseSeconds: settings.leaseSeconds,
+    };
+    return { $case: 'welcome', value };
+  }
+
+  *#dueView(): Generator<Message> {
+    const { clock, deviceId, hello, metrics, vpcId } = this.#options;
+    const views = this.#views;
+    const item = this.#isOver ? undefined : this.#outbox.take(views?.revision ?? 0n);
+    if (item === undefined) return;
+    this.#wasTold = true;
+    const view = item.kind === 'snapshot' ? (views?.viewOf(deviceId) ?? new Map()) : undefined;
+    const frames = framesOf(view === undefined ? entriesOf(item) : asEntries(view));
+    const value = {
+      vpcId,
+      logIncarnation: views?.logIncarnation ?? hello.logIncarnation,
+      kind: item.kind === 'snapshot' ? ViewKind.SNAPSHOT : ViewKind.DELTA,
+      from: item.kind === 'delta' ? item.from : 0n,
+      to: item.to,
+      frames: frames.length,
+      traceparent: item.kind === 'delta' ? item.traceparent : '',
+    };
+    yield { $case: 'viewInterval', value };
+    for (const frame of frames) yield { $case: 'viewEntries', value: frame };
+    metrics.sent(item.kind);
+    if (item.kind === 'delta') metrics.latency(clock.monotonicMs() - item.seenAtMs);
+  }
+
+  *#duePeerStates(): Generator<Message> {
+    const { clock, deviceId, metrics, stateOf } = this.#options;
+    if (this.#isOver || clock.monotonicMs() < this.#peerStatesAtMs) return;
+    const states = [...this.#changedPeers]
+      .filter((peerId) => this.#views?.sees(deviceId, peerId) === true)
+      .flatMap((peerId) => stateOf(peerId) ?? []);
+    this.#changedPeers.clear();
+    this.#peerStatesAtMs = Infinity;
+    for (let index = 0; index < states.length; index += STATES_PER_MESSAGE) {
+      const some = states.slice(index, index + STATES_PER_MESSAGE);
+      yield { $case: 'peerStates', value: { states: some } };
+      metrics.sent('peer-states');
+    }
+  }
+
+  *#dueHeartbeat(): Generator<Message> {
+    const { clock, metrics, settings } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (this.#isOver || nowMs < this.#heartbeatAtMs) return;
+    this.#heartbeatAtMs = nowMs + settings.heartbeatMs;
+    const revision = this.#outbox.bookmark(this.#views?.revision ?? 0n);
+    if (revision > 0n) metrics.sent('bookmark');
+    if (nowMs - this.#notedAtMs >= NOTE_MS) this.#writeNote();
+    yield { $case: 'heartbeat', value: { serverTimeMs: BigInt(clock.now()), revision } };
+  }
+
+  #nextDueMs(): number {
+    const dueAtMs = Math.min(this.#heartbeatAtMs, this.#peerStatesAtMs);
+    return Math.max(0, dueAtMs - this.#options.clock.monotonicMs());
+  }
+
+  /** A peer that comes into view is shown with its soft state. */
+  #noteShown(entries: readonly ViewEntry[]): void {
+    for (const { key, value } of entries) {
+      const peerId = /^peer\/(.+)$/.exec(key)?.[1];
+      if (peerId !== undefined && value.length > 0) this.#notePeer(peerId);
+    }
+  }
+
+  #notePeer(peerId: string): void {
+    const { clock, settings } = this.#options;
+    this.#changedPeers.add(peerId);
+    if (this.#peerStatesAtMs === Infinity) {
+      this.#peerStatesAtMs = clock.monotonicMs() + settings.peerStatesMs;
+    }
+  }
+
+  #writeNote(): void {
+    const { clock, deviceId, epoch, notebook } = this.#options;
+    const nowMs = clock.monotonicMs();
+    this.#notedAtMs = nowMs;
+    const appliedRevision = this.#applied === 0n ? undefined : this.#applied;
+    const seenAtMs = clock.now() - (nowMs - this.#heardAtMs);
+    notebook.add({ deviceId, epoch, appliedRevision, seenAtMs });
+  }
+
+  #watchSilence(): void {
+    const { clock, settings } = this.#options;
+    const leftMs = this.#heardAtMs + settings.silenceMs - clock.monotonicMs();
+    if (leftMs <= 0) this.close();
+    else this.#silenceTimer = clock.setTimer(leftMs, () => this.#watchSilence());
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#silenceTimer?.cancel();
+    this.#writeNote();
+    this.#options.ended(this);
+    this.#bell.ring();
+  }
+}
+
+function entriesOf(item: OutboxItem): readonly ViewEntry[] {
+  return item.kind === 'delta' ? item.entries : [];
+}
+
+function* asEntries(view: ReadonlyMap<string, Uint8Array>): Generator<ViewEntry> {
+  for (const [key, value] of view) yield { key, value: Buffer.from(value) };
+}

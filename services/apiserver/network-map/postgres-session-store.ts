@@ -1,0 +1,44 @@
+import type { Database } from '@nexodus/database';
+import type { SessionStore } from './session-store.ts';
+
+const begin = `
+UPDATE devices SET session_epoch = session_epoch + 1, last_seen_at = :now
+WHERE id = :deviceId AND vpc_id = :vpcId AND expires_at > :now
+RETURNING session_epoch`;
+
+const note = `
+UPDATE devices SET
+  applied_revision = coalesce(note.applied_revision, devices.applied_revision),
+  last_seen_at = greatest(devices.last_seen_at, note.seen_at)
+FROM unnest(
+  cast(:ids AS uuid[]), cast(:epochs AS bigint[]), cast(:revisions AS bigint[]), cast(:seen AS timestamptz[])
+) AS note (id, epoch, applied_revision, seen_at)
+WHERE devices.id = note.id AND devices.session_epoch = note.epoch`;
+
+/** Sessions in the table of devices. */
+export function createPostgresSessionStore(database: Database): SessionStore {
+  return {
+    begin: async ({ deviceId, vpcId }, nowMs) => {
+      const { rows } = await database.knex.raw<{ rows: { session_epoch: bigint }[] }>(begin, {
+        deviceId,
+        vpcId,
+        now: new Date(nowMs),
+      });
+      const [row] = rows;
+      if (row !== undefined) return { outcome: 'begun', epoch: row.session_epoch };
+      const device: unknown = await database
+        .knex('devices')
+        .where({ id: deviceId, vpc_id: vpcId })
+        .first('id');
+      return { outcome: device === undefined ? 'deleted' : 'expired' };
+    },
+    note: async (notes) => {
+      await database.knex.raw(note, {
+        ids: notes.map(({ deviceId }) => deviceId),
+        epochs: notes.map(({ epoch }) => String(epoch)),
+        revisions: notes.map(({ appliedRevision }) => appliedRevision?.toString() ?? null),
+        seen: notes.map(({ seenAtMs }) => new Date(seenAtMs)),
+      });
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import type { Clock, Timer } from '@nexodus/clock';
+import { DeviceState } from '@nexodus/contracts/event';
+import type { Endpoint } from '@nexodus/contracts/type';
+import type { SoftStateStore } from '@nexodus/messaging';
+import type { Logger } from '@nexodus/telemetry';
+import { softStateKey } from './presence.ts';
+
+/** What announcing a session needs. */
+export interface AnnouncerOptions {
+  readonly softState: Pick<SoftStateStore, 'put' | 'delete'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly vpcId: string;
+  readonly deviceId: string;
+  readonly epoch: bigint;
+  /** What was known of the device from sessions before. */
+  readonly endpoints: readonly Endpoint[];
+  /** The store knows a later session. */
+  readonly superseded: () => void;
+}
+
+/** How long a device stays online when its replica dies. */
+const LEASE_MS = 90_000;
+
+/** Twice within a lease, so that one lost renewal does no harm. */
+const RENEW_MS = 30_000;
+
+/** Next try after the store could not be reached. */
+const RETRY_MS = 5_000;
+
+/** Least time between two writes, however often a device speaks. */
+const QUIET_MS = 50;
+
+/**
+ * Tells all replicas that a device has a stream here and where it may be reached, and renews that until the session
+ * ends. Writes are fenced by the session's epoch: one that is late never overrules a later session.
+ */
+export class SessionAnnouncer {
+  readonly #options: AnnouncerOptions;
+  #endpoints: readonly Endpoint[];
+  #sequence = 0n;
+  #isEnded = false;
+  #isWriting = false;
+  #timer: Timer | undefined;
+
+  constructor(options: AnnouncerOptions) {
+    this.#options = options;
+    this.#endpoints = options.endpoints;
+  }
+
+  /** Announces the session. */
+  begin(): void {
+    this.#writeIn(0);
+  }
+
+  /** Announces where the device may be reached. */
+  setEndpoints(endpoints: readonly Endpoint[]): void {
+    this.#endpoints = endpoints;
+    this.#writeIn(QUIET_MS);
+  }
+
+  /** The session is over. Resolves when that was written or could not be; then the lease ends it. */
+  async end(): Promise<void> {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#timer?.cancel();
+    const { deviceId, epoch, logger, softState, vpcId } = this.#options;
+    await softState
+      .delete(softStateKey(vpcId, deviceId), epoch)
+      .catch((error: unknown) => logger.debug({ error }, 'the end of a session was not announced'));
+  }
+
+  #writeIn(delayMs: number): void {
+    if (this.#isEnded) return;
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.setTimer(delayMs, () => {
+      if (!this.#isWriting) void this.#write();
+    });
+  }
+
+  async #write(): Promise<void> {
+    const { clock, deviceId, epoch, logger, softState, superseded, vpcId } = this.#options;
+    const endpoints = [...this.#endpoints];
+    this.#isWriting = true;
+    this.#sequence += 1n;
+    const value = DeviceState.encode({ deviceId, online: true, endpoints }).finish();
+    const key = softStateKey(vpcId, deviceId);
+    const leaseUntil = clock.now() + LEASE_MS;
+    try {
+      const entry = { key, epoch, sequence: this.#sequence, leaseUntil, value };
+      const outcome = await softState.put(entry);
+      if (outcome === 'stale' && !this.#isEnded) superseded();
+      this.#writeIn(this.#isNews(endpoints) ? QUIET_MS : RENEW_MS);
+    } catch (error) {
+      logger.debug({ error }, 'a session was not announced');
+      this.#writeIn(RETRY_MS);
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+
+  #isNews(written: readonly Endpoint[]): boolean {
+    const text = (endpoints: readonly Endpoint[]): string =>
+      endpoints.map(({ address, kind }) => `${address}/${kind}`).join();
+    return text(written) !== text(this.#endpoints);
+  }
+}
