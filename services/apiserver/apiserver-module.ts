@@ -113,6 +113,7 @@ export function createApiserverModule(options: ApiserverModuleOptions): Apiserve
       resources.ipamOutbox.part,
       ...networkMap.parts,
       publicServer.part,
+      networkMap.drainPart,
     ],
     internalServices: [bindInternal(ChangeServiceDefinition, networkMap.changeService)],
     internalCallers: { [`/${ChangeServiceDefinition.fullName}/*`]: ['policy', 'relay'] },

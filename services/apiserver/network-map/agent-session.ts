@@ -114,6 +114,11 @@ export class AgentSession {
     return this.#finished.promise;
   }
 
+  /** Whether its end was decided. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Whether it follows the views of its VPC. */
   get isAttached(): boolean {
     return this.#outbox.isAttached;
@@ -124,9 +129,9 @@ export class AgentSession {
     return this.#wasTold;
   }
 
-  /** Until `attach` only removals are told, in the log that the device's view came from. */
-  hold(): void {
-    this.#outbox.hold(this.hello.appliedRevision);
+  /** Until `attach` only removals are told, in the log that the device's view came from. Whether that is news. */
+  hold(): boolean {
+    return this.#outbox.hold(this.hello.appliedRevision);
   }
 
   /** From here on the session is told everything; the device holds the present view already, or gets a snapshot. */

@@ -172,7 +172,14 @@ export class LogFollower {
       return undefined;
     }
     const isBehind = position.revision < head.revision;
-    return verdict === 'read' && isBehind ? this.#read(head.vpcId, position) : position.reading;
+    return verdict === 'read' && isBehind ? this.#catchUp(head, position) : position.reading;
+  }
+
+  /** What is no longer kept up to the head cannot be read: then the VPC begins anew. */
+  async #catchUp(head: LogHead, position: Position): Promise<void> {
+    await this.#read(head.vpcId, position);
+    const isSame = this.#positions.get(head.vpcId) === position;
+    if (isSame && position.revision < head.revision) this.#begin(head);
   }
 
   #begin({ vpcId, logIncarnation, revision }: LogHead): void {

@@ -92,7 +92,6 @@ export class VpcTracker {
   add(session: AgentSession): void {
     this.#sessions.set(session.deviceId, session);
     this.#settleSessions();
-    if (!session.isAttached) void outsideTraces(() => this.#tellMissedRemovals(session));
   }
 
   /** Forgets a session. */
@@ -295,15 +294,14 @@ export class VpcTracker {
       hello.appliedRevision > 0n &&
       hello.vpcId === this.vpcId &&
       hello.logIncarnation === latest.logIncarnation;
-    if (isSameLog) session.hold();
+    if (isSameLog && session.hold()) void outsideTraces(() => this.#tellMissedRemovals(session));
     const isSure = !this.#mustLoad && this.#arrived === undefined;
-    const isGone = latest.whereIs(deviceId) === 'nowhere' || latest.isHidden(deviceId);
-    if (isSure && isGone) {
-      session.end(GoodbyeReason.RESYNC);
-      return;
-    }
+    if (isSure && latest.whereIs(deviceId) === 'nowhere') session.end(GoodbyeReason.RESYNC);
+    const end = latest.endOf(deviceId);
+    if (end === 'deleted') session.end(GoodbyeReason.DEVICE_DELETED);
+    if (end === 'expired') session.end(GoodbyeReason.DEVICE_EXPIRED);
     const views = this.#current;
-    if (views === undefined || latest !== views || views.whereIs(deviceId) !== 'here') return;
+    if (session.isOver || latest !== views || views.whereIs(deviceId) !== 'here') return;
     const { appliedRevision } = hello;
     const isAhead = isSameLog && appliedRevision > views.revision;
     if (isAhead && appliedRevision <= views.latestRevision) return;

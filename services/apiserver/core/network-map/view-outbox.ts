@@ -67,11 +67,14 @@ export class ViewOutbox {
     return this.#state === 'attached' || this.#state === 'stale';
   }
 
-  /** The device says that it holds a view of this revision, in the log that this stream will follow. */
-  hold(revision: bigint): void {
-    if (this.#state !== 'detached') return;
+  /**
+   * The device says that it holds a view of this revision, in the log that this stream will follow. Whether that is news.
+   */
+  hold(revision: bigint): boolean {
+    if (this.#state !== 'detached') return false;
     this.#state = 'held';
     this.#cursor = revision;
+    return true;
   }
 
   /** From here on the stream follows: the device holds the view of this revision. */

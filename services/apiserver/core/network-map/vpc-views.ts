@@ -103,9 +103,10 @@ export class VpcViews {
     return (this.#ahead.get(deviceId) ?? null) === null ? 'nowhere' : 'ahead';
   }
 
-  /** Whether the device was deleted or has expired. */
-  isHidden(deviceId: string): boolean {
-    return this.#hidden.has(deviceId);
+  /** Whether the device is known to be deleted or expired. */
+  endOf(deviceId: string): 'deleted' | 'expired' | undefined {
+    if (this.#ahead.get(deviceId) === null) return 'deleted';
+    return this.#hidden.has(deviceId) ? 'expired' : undefined;
   }
 
   /** The view of a device, by key; empty for a device that is not here. */
