@@ -1,3 +1,4 @@
+import { databaseSettings, processSettings } from '@nexodus/service-process';
 import { z } from 'zod';
 
 /** Settings of ipam. */
@@ -13,3 +14,9 @@ export const ipamConfig = z.object({
 
 /** Settings of ipam after validation. */
 export type IpamConfig = z.output<typeof ipamConfig>;
+
+/** Settings of an ipam process. */
+export const ipamProcessSettings = processSettings.extend({
+  database: databaseSettings,
+  ipam: ipamConfig.prefault({}),
+});

@@ -1,20 +1,12 @@
 /** Addresses as a process of its own. */
 import { openDatabase } from '@nexodus/database';
-import {
-  databaseConnection,
-  databaseSettings,
-  processSettings,
-  runService,
-} from '@nexodus/service-process';
+import { databaseConnection, runService } from '@nexodus/service-process';
 import { metrics } from '@opentelemetry/api';
-import { createIpamModule, ipamConfig } from './index.ts';
+import { createIpamModule, ipamProcessSettings } from './index.ts';
 
 await runService({
   name: 'ipam',
-  settings: processSettings.extend({
-    database: databaseSettings,
-    ipam: ipamConfig.prefault({}),
-  }),
+  settings: ipamProcessSettings,
   build: (settings, { clock, logger }) => {
     const database = openDatabase({
       connection: databaseConnection(settings.database),

@@ -1,18 +1,13 @@
 /** Policy as a process of its own. */
 import { ChangeServiceDefinition } from '@nexodus/contracts/event';
 import { createRpcClient, openChannel } from '@nexodus/rpc';
-import { processSettings, runService } from '@nexodus/service-process';
+import { runService } from '@nexodus/service-process';
 import { metrics } from '@opentelemetry/api';
-import { z } from 'zod';
-import { createPolicyModule, policyConfig } from './index.ts';
+import { createPolicyModule, policyProcessSettings } from './index.ts';
 
 await runService({
   name: 'policy',
-  settings: processSettings.extend({
-    /** Internal server of the apiserver: `host:port`, `[ipv6]:port` or `unix:/path`. */
-    apiserver: z.object({ address: z.string().min(1) }),
-    policy: policyConfig.prefault({}),
-  }),
+  settings: policyProcessSettings,
   build: (settings, { clock, logger, tlsTowards }) => {
     const channel = openChannel({
       address: settings.apiserver.address,

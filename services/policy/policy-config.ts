@@ -1,3 +1,4 @@
+import { processSettings } from '@nexodus/service-process';
 import { z } from 'zod';
 
 /** Settings of policy. */
@@ -12,3 +13,10 @@ export const policyConfig = z.object({
 
 /** Settings of policy after validation. */
 export type PolicyConfig = z.output<typeof policyConfig>;
+
+/** Settings of a policy process. */
+export const policyProcessSettings = processSettings.extend({
+  /** Internal server of the apiserver: `host:port`, `[ipv6]:port` or `unix:/path`. */
+  apiserver: z.object({ address: z.string().min(1) }),
+  policy: policyConfig.prefault({}),
+});

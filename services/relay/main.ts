@@ -1,16 +1,11 @@
 /** The relay as a process of its own. */
-import {
-  natsSettings,
-  openProcessBus,
-  processSettings,
-  runService,
-} from '@nexodus/service-process';
+import { openProcessBus, runService } from '@nexodus/service-process';
 import { metrics } from '@opentelemetry/api';
-import { createRelayModule, relayConfig } from './index.ts';
+import { createRelayModule, relayProcessSettings } from './index.ts';
 
 await runService({
   name: 'relay',
-  settings: processSettings.extend({ relay: relayConfig.prefault({}), nats: natsSettings }),
+  settings: relayProcessSettings,
   build: ({ relay: config, nats }, { clock, logger }) => {
     const random = Math.random;
     const { bus, part } = openProcessBus(nats, { name: 'relay', clock, random, logger });

@@ -1,3 +1,4 @@
+import { natsSettings, processSettings } from '@nexodus/service-process';
 import { z } from 'zod';
 
 /** Settings of the relay. */
@@ -8,3 +9,9 @@ export const relayConfig = z.object({
 
 /** Settings of the relay after validation. */
 export type RelayConfig = z.output<typeof relayConfig>;
+
+/** Settings of a relay process. */
+export const relayProcessSettings = processSettings.extend({
+  relay: relayConfig.prefault({}),
+  nats: natsSettings,
+});

@@ -1,16 +1,11 @@
 /** The STUN server as a process of its own. */
-import {
-  natsSettings,
-  openProcessBus,
-  processSettings,
-  runService,
-} from '@nexodus/service-process';
+import { openProcessBus, runService } from '@nexodus/service-process';
 import { metrics } from '@opentelemetry/api';
-import { createStunModule, stunConfig } from './index.ts';
+import { createStunModule, stunProcessSettings } from './index.ts';
 
 await runService({
   name: 'stun',
-  settings: processSettings.extend({ stun: stunConfig.prefault({}), nats: natsSettings }),
+  settings: stunProcessSettings,
   build: ({ stun: config, nats }, { clock, logger }) => {
     const random = Math.random;
     const { bus, part } = openProcessBus(nats, { name: 'stun', clock, random, logger });

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { listenAddress } from '@nexodus/config';
+import { natsSettings, processSettings } from '@nexodus/service-process';
 import { z } from 'zod';
 
 const socketAddress = listenAddress.refine(({ host }) => isIP(host) !== 0, {
@@ -38,3 +39,9 @@ export const stunConfig = z.object({
 
 /** Settings of the STUN server after validation. */
 export type StunConfig = z.output<typeof stunConfig>;
+
+/** Settings of a STUN server process. */
+export const stunProcessSettings = processSettings.extend({
+  stun: stunConfig.prefault({}),
+  nats: natsSettings,
+});
