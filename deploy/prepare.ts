@@ -78,6 +78,7 @@ function environment({
 }: Pick<InstallationOptions, 'stateFolder' | 'host' | 'address' | 'user'>): string {
   const bracketed = (name: string): string => (isIP(name) === 6 ? `[${name}]` : name);
   return [
+    'COMPOSE_PROJECT_NAME=nexodus',
     `NEXODUS_HOST=${bracketed(host)}`,
     `NEXODUS_ADDRESS=${bracketed(address)}`,
     `NEXODUS_STATE_DIR=${stateFolder}`,
