@@ -10,6 +10,9 @@ import { explainFailure } from './explain-failure.ts';
  * @param argv arguments after the program's name
  */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<ExitCode> {
+  // Warnings of libraries about Node's interfaces are for developers, not for the person at the terminal.
+  process.noDeprecation = process.env.NEXODUS_DEBUG !== '1';
+  process.stdout.on('error', ignoreClosedPipe);
   makeErrorsOneLine(program, program.name());
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -21,6 +24,11 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     if (process.env.NEXODUS_DEBUG === '1') process.stderr.write(`${stackOf(explained)}\n`);
     return explained.exitCode;
   }
+}
+
+/** Whoever read the output (`head`, a pager) has seen enough; a daemon goes on without being heard. */
+function ignoreClosedPipe(error: Error): void {
+  if (!('code' in error) || error.code !== 'EPIPE') throw error;
 }
 
 /** Commander has printed its message by then. */

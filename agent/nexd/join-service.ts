@@ -7,17 +7,15 @@ import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
 import { enrolDevice, type JoinCredential } from '../enrol/enrol-device.ts';
 import { chooseIssuer, type LoginPrompt, logInByDevice } from '../service-access/device-login.ts';
-import {
-  checkService,
-  explained,
-  type ServiceConnection,
-} from '../service-access/service-connection.ts';
+import { explained, type ServiceConnection } from '../service-access/service-connection.ts';
 import type { Enrolment } from '../state/agent-state.ts';
 import type { DeviceKeys } from '../state/device-keys.ts';
 
 /** How a device joins. */
 export interface JoinOptions {
   readonly connection: ServiceConnection;
+  /** What `checkService` said of it. */
+  readonly info: GetServiceInfoResponse;
   readonly keys: DeviceKeys;
   /** Absent: a person logs in. */
   readonly registrationKey: RegistrationKey | undefined;
@@ -25,15 +23,13 @@ export interface JoinOptions {
   readonly vpc: string | undefined;
   readonly organization: string | undefined;
   readonly issuer: string | undefined;
-  readonly now: () => number;
   /** Shows a person what to do. */
   readonly prompt: (prompt: LoginPrompt) => void;
   readonly signal: AbortSignal;
 }
 
 /**
- * Joins the service: checks that it is the one meant and that the clocks agree, then enrols by registration key or login.
- * The same keys joined again give the same device. The user's token is forgotten afterwards.
+ * Joins the service by registration key or login. The same keys joined again give the same device. The user's token is forgotten afterwards.
  *
  * @throws {CommandError} {RpcError}
  */
@@ -46,10 +42,9 @@ export async function joinService(options: JoinOptions): Promise<Enrolment> {
       'Leave out --organization',
     );
   }
-  const info = await checkService(connection, options.now);
   const credential: JoinCredential =
     registrationKey === undefined
-      ? await logIn(options, info)
+      ? await logIn(options)
       : { kind: 'registration-key', key: registrationKey };
   const response = await explained(connection, () =>
     enrolDevice(connection, {
@@ -64,8 +59,8 @@ export async function joinService(options: JoinOptions): Promise<Enrolment> {
   return enrolmentOf(connection, response);
 }
 
-async function logIn(options: JoinOptions, info: GetServiceInfoResponse): Promise<JoinCredential> {
-  const { connection, prompt, signal } = options;
+async function logIn(options: JoinOptions): Promise<JoinCredential> {
+  const { connection, info, prompt, signal } = options;
   const issuer = chooseIssuer(info.issuers, options.issuer);
   const target = { issuer, caPem: connection.caPem };
   const { idToken } = await logInByDevice(target, prompt, signal);

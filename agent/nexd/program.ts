@@ -144,8 +144,8 @@ function abortOnSignals(): { abort: AbortController; release: () => void } {
 
 function nexdLogger() {
   const levels: readonly string[] = ['error', 'warn', 'info', 'debug', 'trace', 'silent'];
-  const wanted = process.env.NEXD_LOG_LEVEL ?? 'warn';
-  const level = levels.includes(wanted) ? (wanted as LogLevel) : 'warn'; // checked by the line itself
+  const wanted = process.env.NEXD_LOG_LEVEL ?? 'error';
+  const level = levels.includes(wanted) ? (wanted as LogLevel) : 'error'; // checked by the line itself
   return createLogger({ name: 'nexd', level });
 }
 

@@ -8,6 +8,7 @@
 import { platform } from 'node:os';
 import type { Clock } from '@nexodus/clock';
 import { AgentServiceDefinition } from '@nexodus/contracts/agent';
+import type { GetServiceInfoResponse } from '@nexodus/contracts/api';
 import { DaemonState } from '@nexodus/contracts/nexd';
 import type { RegistrationKey } from '@nexodus/device-identity';
 import { createRpcClient, unavailable } from '@nexodus/rpc';
@@ -19,6 +20,7 @@ import { planDevice } from '../dataplane/index.ts';
 import { ensureBinding } from '../enrol/publish-binding.ts';
 import { createAccessTokens } from '../service-access/access-tokens.ts';
 import {
+  checkService,
   openServiceConnection,
   type ServiceConnection,
 } from '../service-access/service-connection.ts';
@@ -179,9 +181,10 @@ class Daemon {
       await store.saveEnrolment(kept.keys, changed);
       return changed;
     }
-    if (before === undefined) await this.#tryMachine(kept);
     try {
-      const joined = await this.#join(kept, connection);
+      const info = await checkService(connection, () => environment.clock.now());
+      if (before === undefined) await this.#tryMachine(kept);
+      const joined = await this.#join(kept, connection, info);
       const enrolment = { ...joined, binding: before?.binding };
       await store.saveEnrolment(kept.keys, enrolment);
       environment.say(
@@ -196,20 +199,24 @@ class Daemon {
     }
   }
 
-  async #join(kept: KeptState, connection: ServiceConnection): Promise<Enrolment> {
+  async #join(
+    kept: KeptState,
+    connection: ServiceConnection,
+    info: GetServiceInfoResponse,
+  ): Promise<Enrolment> {
     const { options, environment } = this.#parts;
     const { registrationKey, hostname, vpc, organization, issuer } = options;
     if (registrationKey === undefined) this.#state = DaemonState.NEEDS_LOGIN;
     try {
       return await joinService({
         connection,
+        info,
         keys: kept.keys,
         registrationKey,
         hostname,
         vpc,
         organization,
         issuer,
-        now: () => environment.clock.now(),
         signal: this.#abort.signal,
         prompt: ({ verificationUrl, userCode, completeUrl }) => {
           environment.say(`to join, open ${verificationUrl} and enter the code ${userCode}`);
