@@ -25,6 +25,8 @@ export interface InstallationOptions {
   readonly host: string;
   /** Address at which the STUN server is reached from outside. */
   readonly address: string;
+  /** Addresses, besides their names, at which the internal services are reached. */
+  readonly internalAddresses?: readonly string[];
   /** User and group the containers run as. */
   readonly user: { readonly uid: number; readonly gid: number };
   readonly now: Date;
@@ -51,6 +53,7 @@ export async function prepareInstallation(options: InstallationOptions): Promise
   const fingerprint = await makeCertificates({
     folder: secrets,
     publicNames: [...new Set([host, address])],
+    internalAddresses: options.internalAddresses,
     now,
   });
   const passwords = Object.fromEntries(databaseRoles.map((role) => [role, password()]));
