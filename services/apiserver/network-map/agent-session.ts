@@ -9,7 +9,7 @@ import type { Clock, Timer } from '@nexodus/clock';
 import {
   type ConnectRequest,
   type ConnectResponse,
-  type GoodbyeReason,
+  GoodbyeReason,
   type Hello,
   type PeerState,
   type ViewEntry,
@@ -117,6 +117,11 @@ export class AgentSession {
   /** Whether its end was decided. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** Whether a newer session of the device took over. */
+  get isSuperseded(): boolean {
+    return this.#goodbye === GoodbyeReason.SUPERSEDED;
   }
 
   /** Whether it follows the views of its VPC. */

@@ -143,7 +143,7 @@ export class AgentSessions {
     this.#options.metrics.streams(-1);
     this.#options.trackers.get(session.vpcId)?.remove(session);
     if (this.#sessions.get(session.deviceId) === session) this.#sessions.delete(session.deviceId);
-    const farewell = outsideTraces(() => announcer.end());
+    const farewell = outsideTraces(() => announcer.end(session.isSuperseded));
     this.#farewells.add(farewell);
     void farewell.then(() => this.#farewells.delete(farewell));
   }

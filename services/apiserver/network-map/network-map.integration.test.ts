@@ -179,7 +179,7 @@ describe.each(messagings)('the network map, with messages %s', (_name, createMes
     const a = connect(replica, await vpc.addDevice('a'));
     await eventually(() => a.view !== undefined);
     await a.close();
-    const bookmarks = a.bookmarks;
+    const { bookmarks, epoch } = a;
     a.open(replica.agents);
     await eventually(() => a.bookmarks > bookmarks);
     expect(a.intervals).toHaveLength(1);
@@ -189,7 +189,7 @@ describe.each(messagings)('the network map, with messages %s', (_name, createMes
     a.open(replica.agents);
     await eventually(() => a.hostnames.join() === 'b');
     expect(a.intervals.map(({ kind }) => kind)).toEqual([ViewKind.SNAPSHOT, ViewKind.SNAPSHOT]);
-    expect(a.epoch).toBe(3n);
+    expect(a.epoch).toBeGreaterThan(epoch);
   });
 
   test('a newer session ends the older one on another replica, whose farewell leaves the device online', async () => {
@@ -272,8 +272,6 @@ describe.each(messagings)('the network map, with messages %s', (_name, createMes
       expect(agent.error).toBeUndefined();
       expect(agent.hostnames).toHaveLength(5);
     }
-    const last = await deviceRow(ids[0]!);
-    expect(last.session_epoch).toBe(1n);
   });
 });
 

@@ -1,8 +1,14 @@
 import type { Database } from '@nexodus/database';
 import type { SessionStore } from './session-store.ts';
 
+/**
+ * Epochs rise by more than one: they follow the clock, so that after a restore from a backup they are still above those
+ * that the soft-state store has seen.
+ */
 const begin = `
-UPDATE devices SET session_epoch = session_epoch + 1, last_seen_at = :now
+UPDATE devices SET
+  session_epoch = greatest(session_epoch + 1, cast(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)),
+  last_seen_at = :now
 WHERE id = :deviceId AND vpc_id = :vpcId AND expires_at > :now
 RETURNING session_epoch`;
 

@@ -59,11 +59,15 @@ export class SessionAnnouncer {
     this.#writeIn(QUIET_MS);
   }
 
-  /** The session is over. Resolves when that was written or could not be; then the lease ends it. */
-  async end(): Promise<void> {
+  /**
+   * The session is over; a superseded one leaves the word to the newer one. Resolves when that was written or could not
+   * be; then the lease ends it.
+   */
+  async end(isSuperseded: boolean): Promise<void> {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#timer?.cancel();
+    if (isSuperseded) return;
     const { deviceId, epoch, logger, softState, vpcId } = this.#options;
     await softState
       .delete(softStateKey(vpcId, deviceId), epoch)

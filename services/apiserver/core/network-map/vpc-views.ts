@@ -185,11 +185,13 @@ export class VpcViews {
 
   /**
    * Moves on to `to` with policy's answer for exactly the interval from `revision` to `to`, or with a whole answer for
-   * `to`. Returns the entries by which the views differ from before.
+   * `to`. Returns the entries by which the views differ from before; none for the first answer, before which there are
+   * no views.
    */
   advance(to: bigint, answer: PolicyAnswer, nowMs: number): ViewChanges {
     const taken = this.#pending.filter((change) => change.revision <= to);
     const before = this.#shownBefore(taken);
+    const isFirst = !this.#isCompiled;
     const resting = this.#pending.filter((change) => change.revision > to);
     const selves = this.#fold(taken);
     this.#pending = resting;
@@ -199,9 +201,9 @@ export class VpcViews {
     for (const change of resting) this.#lookAhead(change);
     this.#reviewHidden(before.keys(), nowMs);
     const dropped = [...before.keys()].filter((id) => !this.#devices.has(id));
-    const turned = dropped.flatMap((id) => this.#visibility.drop(id));
-    turned.push(...this.#visibility.apply(answer, (id) => this.#devices.has(id)));
-    return this.#differences(before, turned, selves);
+    const cut = dropped.flatMap((id) => this.#visibility.drop(id));
+    const turned = this.#visibility.apply(answer, (id) => this.#devices.has(id));
+    return isFirst ? new Map() : this.#differences(before, cut.concat(turned), selves);
   }
 
   /** What others saw of each device that the changes touch. */
