@@ -91,8 +91,12 @@ describe('announcing a session', () => {
     await pass(0);
     announcer.setEndpoints([{ address: '192.0.2.1:1', kind: EndpointKind.LOCAL }]);
     clock.advance(50);
-    await announcer.end(false);
-    clock.advance(60_000);
+    const ended = vi.fn<() => void>();
+    void announcer.end(false).then(ended);
+    await vi.waitFor(() => {
+      clock.advance(1_000);
+      expect(ended).toHaveBeenCalled();
+    });
     expect(await store.get(KEY)).toBeUndefined();
   });
 
