@@ -46,8 +46,20 @@ async function applyOperation(operation: Operation, ports: DataplanePorts): Prom
     case 'tunnel-port':
       return ports.tunnel.setListenPort(operation.listenPort);
     case 'peers':
-      return ports.tunnel.applyPeerChanges(operation.changes);
+      return applyPeers(operation, ports.tunnel);
     case 'network':
       return ports.network.change(operation.change);
   }
+}
+
+/** A peer that has spoken may hold a session with this device, which would be lost: it is not begun anew. */
+async function applyPeers(
+  { changes, renew = [] }: Extract<Operation, { kind: 'peers' }>,
+  tunnel: Tunnel,
+): Promise<void> {
+  if (renew.length === 0) return tunnel.applyPeerChanges(changes);
+  const held = (await tunnel.read())?.peers ?? [];
+  const silent = held.filter((peer) => peer.latestHandshakeAt === null && peer.rxBytes === 0);
+  const begun = silent.map((peer) => peer.publicKey).filter((key) => renew.includes(key));
+  return tunnel.applyPeerChanges({ ...changes, remove: [...changes.remove, ...begun] });
 }

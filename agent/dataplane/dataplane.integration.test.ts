@@ -49,6 +49,17 @@ describe('two machines on one network', () => {
     expect(addresses).toEqual(['192.0.2.1', '2001:db8::1']);
   });
 
+  test('a peer without an endpoint answers at once when its endpoint is learnt, whatever was tried before', async () => {
+    const { endpoint, ...nowhere } = await shown(beta);
+    await show(beta, [await shown(alpha)]);
+    await show(alpha, [nowhere]);
+    expect(await pings(alpha, beta)).toEqual([false, false]);
+    const learntAtMs = performance.now();
+    await show(alpha, [{ ...nowhere, endpoint }]);
+    await reaches(alpha, beta);
+    expect(performance.now() - learntAtMs).toBeLessThan(2_500); // REKEY_TIMEOUT: 5 s after the vain attempt
+  });
+
   test('a machine that does not show its peer drops what that peer sends, and counts it', async () => {
     await introduce(alpha, beta);
     await show(beta, [await shown(alpha)], 'drop-all');

@@ -70,7 +70,9 @@ function withdrawPeers(held: readonly PlanPeer[], wanted: readonly PlanPeer[]): 
     const kept = within(peer.allowedIps, allowed);
     return kept.length === peer.allowedIps.length ? [] : [setting(peer, { allowedIps: kept })];
   });
-  return peers('tighten', remove, set);
+  return remove.length + set.length === 0
+    ? []
+    : [{ phase: 'tighten', kind: 'peers', changes: { remove, set } }];
 }
 
 function installPeers(held: readonly PlanPeer[], wanted: readonly PlanPeer[]): Operation[] {
@@ -85,22 +87,18 @@ function installPeers(held: readonly PlanPeer[], wanted: readonly PlanPeer[]): O
       peer.persistentKeepaliveSeconds === before.persistentKeepaliveSeconds;
     return isInStep ? [] : [setting(peer, { endpoint })];
   });
-  return peers('build', [], set);
+  if (set.length === 0) return [];
+  const renew = set.flatMap(({ publicKey, endpoint }) => {
+    const before = heldByKey.get(publicKey);
+    const wasNowhere = before !== undefined && before.endpoint === undefined;
+    return wasNowhere && endpoint !== undefined ? [publicKey] : [];
+  });
+  return [{ phase: 'build', kind: 'peers', changes: { remove: [], set }, renew }];
 }
 
 function setting(peer: PlanPeer, change: Partial<PeerSetting>): PeerSetting {
   const { publicKey, allowedIps, persistentKeepaliveSeconds } = peer;
   return { publicKey, allowedIps, persistentKeepaliveSeconds, ...change };
-}
-
-function peers(
-  phase: 'tighten' | 'build',
-  remove: readonly string[],
-  set: readonly PeerSetting[],
-): Operation[] {
-  return remove.length + set.length === 0
-    ? []
-    : [{ phase, kind: 'peers', changes: { remove, set } }];
 }
 
 function byKey(list: readonly PlanPeer[]): Map<string, PlanPeer> {

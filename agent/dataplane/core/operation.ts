@@ -46,6 +46,14 @@ export type Operation = { readonly phase: Phase } & (
   | { readonly kind: 'firewall-update'; readonly change: FirewallChange }
   | { readonly kind: 'tunnel-create'; readonly listenPort: number }
   | { readonly kind: 'tunnel-port'; readonly listenPort: number }
-  | { readonly kind: 'peers'; readonly changes: PeerChanges }
+  | {
+      readonly kind: 'peers';
+      readonly changes: PeerChanges;
+      /**
+       * Peers of `changes.set` that begin anew, unless they spoke meanwhile: WireGuard waits 5 s after each attempt
+       * (REKEY_TIMEOUT, paper section 6.4), also after one that had nowhere to go, whatever endpoint it is given then.
+       */
+      readonly renew?: readonly string[];
+    }
   | { readonly kind: 'network'; readonly change: NetworkChange }
 );
