@@ -27,6 +27,11 @@ export interface Bootstrap {
   find(): Promise<BootstrapResult | undefined>;
   /** Makes all of it in one transaction, or returns what was made before. */
   ensure(seed: BootstrapSeed): Promise<BootstrapResult>;
+  /**
+   * Makes the users of one issuer those of another, for an issuer that got another URL and is otherwise the same. Users
+   * whom the other has already stay as they are.
+   */
+  renameIssuer(from: string, to: string): Promise<void>;
 }
 
 /** The bootstrap on the apiserver's schema. */
@@ -51,7 +56,18 @@ export function createBootstrap(dependencies: ResourceDependencies): Bootstrap {
       isServiceAccountEnabled: row.disabled !== true,
     };
   };
-  return { find, ensure: async (seed) => (await find()) ?? make(dependencies, seed) };
+  return {
+    find,
+    ensure: async (seed) => (await find()) ?? make(dependencies, seed),
+    renameIssuer: async (from, to) => {
+      const known = database.knex('users').where({ issuer: to }).select('subject');
+      await database
+        .knex('users')
+        .where({ issuer: from })
+        .whereNotIn('subject', known)
+        .update({ issuer: to });
+    },
+  };
 }
 
 function make(dependencies: ResourceDependencies, seed: BootstrapSeed): Promise<BootstrapResult> {
