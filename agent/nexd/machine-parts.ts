@@ -30,17 +30,21 @@ export interface MachineParts {
   remove(): Promise<void>;
 }
 
-/** Finds the parts; changes nothing. @throws {DataplaneError} `no-root`, `command-missing`, or for an unusable name */
+/**
+ * Finds the parts, and makes the folder that they keep files in.
+ *
+ * @throws {DataplaneError} `no-root`, `command-missing`, or for an unusable name, before anything was made
+ */
 export async function openMachineParts(
   { interfaceName, stateDirectory, technology }: MachinePartsOptions,
   { logger }: { readonly logger: Logger },
 ): Promise<MachineParts> {
   const runner = createCommandRunner();
   const stateDir = join(stateDirectory, 'tunnel');
+  const ports = await createSystemPorts({ interfaceName, stateDir, runner, technology });
   await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw asStateError(error, stateDir);
   });
-  const ports = await createSystemPorts({ interfaceName, stateDir, runner, technology });
   const resolver = await findHostResolver({ interfaceName, runner });
   const names = createNames({ resolver, logger });
   const dataplaneOf = (privateKey: WireGuardPrivateKey): Dataplane =>

@@ -8,10 +8,10 @@ const SERIALIZATION_FAILURE = '40001';
 const DEADLOCK_DETECTED = '40P01';
 
 /**
- * Connection exceptions (class 08), too many connections, shutdown and start of the server, a primary that became a
+ * Connection exceptions (class 08), too many connections, a lock not had in time, shutdown and start of the server, a primary that became a
  * standby.
  */
-const UNAVAILABLE_STATES = /^(?:08...|53300|57P0[1-5]|25006)$/;
+const UNAVAILABLE_STATES = /^(?:08...|53300|55P03|57P0[1-5]|25006)$/;
 
 /** What the operating system says when there is no server, or no way to it. */
 const UNAVAILABLE_SYSTEM_CODES: ReadonlySet<string> = new Set([

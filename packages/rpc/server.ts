@@ -48,6 +48,8 @@ export interface RpcServerOptions<S extends Surface, Identity> {
   authenticate: (call: IncomingCall) => Promise<Identity>;
   /** Called after each call. */
   onCall?: (report: CallReport) => void;
+  /** Words what is no `RpcError` but no fault of this process either, such as a database that does not answer. */
+  explainFault?: (error: unknown) => RpcError | undefined;
 }
 
 /** A server that listens. */
@@ -79,7 +81,7 @@ export async function startRpcServer<S extends Surface, Identity>(
   const server = createServer(grpcOptions)
     .use(openTelemetryServerMiddleware())
     .use(errorDetailsServerMiddleware)
-    .use(edgeMiddleware(options.onCall ?? (() => {})));
+    .use(edgeMiddleware(options.onCall ?? (() => {}), options.explainFault ?? (() => undefined)));
   const health = HealthState();
   health.setStatus('healthy');
   server.add(HealthDefinition, HealthServiceImpl(health));
@@ -104,7 +106,10 @@ async function stopServer(server: Server, health: HealthState, graceMs: number):
 }
 
 /** Applies the caller's deadline, and turns whatever is thrown into what the wire may carry. */
-function edgeMiddleware(report: (call: CallReport) => void): ServerMiddleware {
+function edgeMiddleware(
+  report: (call: CallReport) => void,
+  explain: (error: unknown) => RpcError | undefined,
+): ServerMiddleware {
   return async function* edge(call, context) {
     const startedAt = performance.now();
     const path = call.method.path;
@@ -122,7 +127,7 @@ function edgeMiddleware(report: (call: CallReport) => void): ServerMiddleware {
       done(Status.OK);
       return result;
     } catch (error) {
-      const { wire, fault } = wireErrorOf(error, context.signal);
+      const { wire, fault } = wireErrorOf(explain(error) ?? error, context.signal);
       done(wire.code, fault);
       throw wire;
     }

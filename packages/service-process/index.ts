@@ -13,6 +13,6 @@ export { openProcessBus } from './process-bus.ts';
 export type { ProcessBus } from './process-bus.ts';
 export { runService, serviceVersion } from './run-service.ts';
 export type { ServiceFrame, ServiceProcess } from './run-service.ts';
-export { healthPart, internalServerPart, logCalls } from './serve-modules.ts';
+export { explainFault, healthPart, internalServerPart, logCalls } from './serve-modules.ts';
 export type { InternalServerOptions } from './serve-modules.ts';
 export type { ServiceModule } from './service-module.ts';

@@ -1,12 +1,15 @@
+import { isUnavailable } from '@nexodus/database';
 import type { Part } from '@nexodus/lifecycle';
 import {
   authenticateInternalCaller,
   type CallerAllowList,
   type CallReport,
+  type RpcError,
   type RunningRpcServer,
   type ServerTls,
   startRpcServer,
   Status,
+  unavailable,
 } from '@nexodus/rpc';
 import {
   type Logger,
@@ -47,10 +50,20 @@ export function internalServerPart(
         services: modules.flatMap((module) => module.internalServices),
         authenticate: authenticateInternalCaller(allowed),
         onCall: logCalls(logger),
+        explainFault,
       });
     },
     stop: async () => server?.stop(),
   };
+}
+
+/** A database that does not answer is no fault of the service: callers may try again. */
+export function explainFault(error: unknown): RpcError | undefined {
+  if (!isUnavailable(error)) return undefined;
+  return unavailable('the database does not answer: try again', {
+    retryAfterMs: 2_000,
+    cause: error,
+  });
 }
 
 /** Logs faults as errors and the rest for debugging. */

@@ -26,7 +26,7 @@ import {
   type ServiceIdentity,
   startRpcServer,
 } from '@nexodus/rpc';
-import { logCalls, type ServiceModule, serviceVersion } from '@nexodus/service-process';
+import { explainFault, logCalls, type ServiceModule, serviceVersion } from '@nexodus/service-process';
 import type { Logger } from '@nexodus/telemetry';
 import { type Bootstrap, createBootstrap } from './bootstrap.ts';
 import { createChangeLog } from './database/change-log.ts';
@@ -186,6 +186,7 @@ function createPublicServer(
         services: publicServices(options, parts),
         authenticate,
         onCall: logCalls(logger),
+        explainFault,
       });
     },
     stop: async () => server?.stop(),

@@ -48,6 +48,8 @@ export interface ControlPlane {
   readonly accountId: string;
   readonly organizationId: string;
   readonly vpcId: string;
+  /** Stops PostgreSQL under the running services. */
+  stopDatabase(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -58,18 +60,29 @@ const random = Math.random;
 const clock = systemClock;
 const logger = silentLogger;
 
+/** Where the public API listens and what it is known by. */
+export interface ControlPlaneOptions {
+  /** `host:port` or `unix:/path`. Default: a free port of 127.0.0.1. */
+  address?: string;
+  /** Known besides `testAudience`, and before it. Default: none. */
+  audience?: string;
+}
+
 /** Starts everything. */
-export async function startControlPlane(): Promise<ControlPlane> {
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const stack = new AsyncDisposableStack();
   try {
-    return await build(stack);
+    return await build(stack, options);
   } catch (error) {
     await stack.disposeAsync();
     throw error;
   }
 }
 
-async function build(stack: AsyncDisposableStack): Promise<ControlPlane> {
+async function build(
+  stack: AsyncDisposableStack,
+  { address: publicAddress = '127.0.0.1:0', audience = testAudience }: ControlPlaneOptions,
+): Promise<ControlPlane> {
   const folder = await mkdtemp(join(tmpdir(), 'nexodus-cp-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const databases = await openDatabases(stack);
@@ -119,10 +132,10 @@ async function build(stack: AsyncDisposableStack): Promise<ControlPlane> {
     logger,
     rootSecret: randomBytes(32),
     issuers: [{ url: 'https://issuer.invalid', clientId: 'nexodus-cli' }],
-    audiences: [testAudience],
+    audiences: [...new Set([audience, testAudience])],
     consoleUrl: 'https://console.invalid',
     publicListen: {
-      address: '127.0.0.1:0',
+      address: publicAddress,
       tls: { certificate: certificate.certificatePem, key: certificate.key.exportPem() },
     },
     leaseSeconds: 3_600,
@@ -156,13 +169,16 @@ async function build(stack: AsyncDisposableStack): Promise<ControlPlane> {
     accountId: made.serviceAccountId,
     organizationId: made.organizationId,
     vpcId: made.vpcId,
+    stopDatabase: databases.stopServer,
     stop: () => stack.disposeAsync(),
   };
 }
 
-async function openDatabases(
-  stack: AsyncDisposableStack,
-): Promise<{ apiserver: Database; ipam: Database }> {
+async function openDatabases(stack: AsyncDisposableStack): Promise<{
+  apiserver: Database;
+  ipam: Database;
+  stopServer: () => Promise<void>;
+}> {
   const postgres = await startTestPostgres();
   stack.defer(() => postgres.stop());
   const admin = await postgres.createDatabase();
@@ -179,7 +195,11 @@ async function openDatabases(
     stack.defer(() => database.close());
     return database;
   };
-  return { apiserver: await open('apiserver'), ipam: await open('ipam') };
+  return {
+    apiserver: await open('apiserver'),
+    ipam: await open('ipam'),
+    stopServer: () => postgres.stop(),
+  };
 }
 
 async function issueInternalCertificates(): Promise<{

@@ -116,6 +116,9 @@ export class DeviceStream {
   }
 
   #acknowledge(view: View): void {
-    this.say('applied', { revision: view.revision, viewDigest: Buffer.from(view.digest.toBytes()) });
+    this.say('applied', {
+      revision: view.revision,
+      viewDigest: Buffer.from(view.digest.toBytes()),
+    });
   }
 }

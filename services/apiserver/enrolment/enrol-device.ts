@@ -1,5 +1,5 @@
 import type { EnrollRequest, EnrollResponse } from '@nexodus/contracts/agent';
-import { isUniqueViolation, type Transaction } from '@nexodus/database';
+import { isUnavailable, isUniqueViolation, type Transaction } from '@nexodus/database';
 import { failedPrecondition, isRpcError, RpcError, Status, unauthenticated } from '@nexodus/rpc';
 import { suffixedLabel, toLabel } from '../core/hostname.ts';
 import { deviceImage } from '../database/change-log.ts';
@@ -41,7 +41,8 @@ export async function enrolDevice(
     );
     return answer(row, admission);
   } catch (error) {
-    // What cannot be released now ends with the lease.
+    // The device may be there although its commit was not heard of: then its addresses stay, else they end with the lease.
+    if (isUnavailable(error)) throw error;
     await dependencies.ipam.releaseAddresses({ poolId, ownerId: deviceId }).catch(() => {});
     if (!isUniqueViolation(error)) throw error;
     const raced = await findByDeviceKey(dependencies, request);
