@@ -81,6 +81,7 @@ function facts(peers: PeerEntry[], overrides: Partial<DeviceFacts> = {}): Device
     vpcId: 'v',
     ownWireGuardKey: makePeer(1).key,
     listenPort: 0,
+    enrolledAddresses: [],
     entries: new Map(entries.map(({ key, value }) => [key, value])),
     states: new Map(),
     traffic: new Map(),
@@ -238,6 +239,14 @@ test('a map that does not describe this device puts no peer in force', () => {
 test('before the first view there are no peers and no problem', () => {
   const model = reduceDevice(facts([], { entries: new Map() }), fresh);
   expect([model.problem, model.intent.peers]).toEqual(['', []]);
+});
+
+test('before the first view the device holds the addresses that it joined with, unless it was removed', () => {
+  const joined = { entries: new Map(), enrolledAddresses: ['100.64.0.1', 'fd00::1', 'nonsense'] };
+  const { addresses } = reduceDevice(facts([], joined), fresh).intent;
+  expect(addresses).toEqual(['100.64.0.1', 'fd00::1']);
+  const removed = facts([], { ...joined, withdrawal: 'device-deleted' });
+  expect(reduceDevice(removed, fresh).intent.addresses).toEqual([]);
 });
 
 test('the endpoint that a peer announces is asked for, and kept over the next reduction', () => {

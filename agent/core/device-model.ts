@@ -44,6 +44,8 @@ export interface DeviceFacts {
   readonly ownWireGuardKey: string;
   /** UDP port of the tunnel; 0: any. */
   readonly listenPort: number;
+  /** The device's own tunnel addresses as the service told them when it joined: used until a view says. */
+  readonly enrolledAddresses: readonly string[];
   /** Entries of the view; empty before the first. */
   readonly entries: ReadonlyMap<string, Uint8Array>;
   /** Soft state, by device id. */
@@ -75,7 +77,7 @@ export interface DeviceModel {
 /** Reduces. Never throws; whatever is not known or not proven stays closed. */
 export function reduceDevice(facts: DeviceFacts, memory: DeviceMemory): DeviceModel {
   const self = readSelf(facts);
-  const ownAddresses = self === undefined ? [] : addressesOf(self);
+  const ownAddresses = self === undefined ? addressesBefore(facts) : addressesOf(self);
   const judgement = acceptPeers({ ...facts, ...memory, ownAddresses });
   const isOpen = self !== undefined && facts.withdrawal === undefined;
   const accepted = isOpen ? judgement.accepted : [];
@@ -133,6 +135,14 @@ function addressesOf(self: SelfEntry): string[] {
     readTunnelAddress(self.ipv4Address, 4) ?? [],
     readTunnelAddress(self.ipv6Address, 6) ?? [],
   ].flat();
+}
+
+/** Before the first view the device already holds its addresses, so that one that cannot be held here shows at once. */
+function addressesBefore({ entries, withdrawal, enrolledAddresses }: DeviceFacts): string[] {
+  if (entries.size > 0 || withdrawal !== undefined) return [];
+  return enrolledAddresses.flatMap(
+    (text) => readTunnelAddress(text, text.includes(':') ? 6 : 4) ?? [],
+  );
 }
 
 const withdrawals: Readonly<Record<Withdrawal, string>> = {

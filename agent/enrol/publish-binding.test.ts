@@ -17,6 +17,7 @@ const enrolment: Enrolment = {
   hostname: 'a',
   ipv4Address: '100.64.0.1',
   ipv6Address: 'fd00::1',
+  expireAtMs: 2_000_000_000_000,
 };
 
 function publisher() {

@@ -29,7 +29,13 @@ import {
 /** Facts that the machine does not know by itself. */
 export type RemoteFacts = Pick<
   DeviceFacts,
-  'deviceId' | 'vpcId' | 'ownWireGuardKey' | 'entries' | 'states' | 'withdrawal'
+  | 'deviceId'
+  | 'vpcId'
+  | 'ownWireGuardKey'
+  | 'enrolledAddresses'
+  | 'entries'
+  | 'states'
+  | 'withdrawal'
 >;
 
 /** What goes with one putting in force. */

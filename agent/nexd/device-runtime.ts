@@ -279,6 +279,7 @@ class Runtime implements DeviceRuntime {
           deviceId: this.#enrolment.deviceId,
           vpcId: this.#enrolment.vpcId,
           ownWireGuardKey: formatX25519PublicKey(kept.keys.wireGuard.publicKey),
+          enrolledAddresses: [this.#enrolment.ipv4Address, this.#enrolment.ipv6Address],
           entries: view?.entries ?? new Map(),
           states: this.#states,
           withdrawal: this.#withdrawal(),

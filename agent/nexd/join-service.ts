@@ -90,5 +90,6 @@ function enrolmentOf(connection: ServiceConnection, response: EnrollResponse): E
     hostname,
     ipv4Address,
     ipv6Address,
+    expireAtMs: response.expireTime?.getTime() ?? Number.MAX_SAFE_INTEGER,
   };
 }

@@ -11,7 +11,7 @@ import { AgentServiceDefinition } from '@nexodus/contracts/agent';
 import type { GetServiceInfoResponse } from '@nexodus/contracts/api';
 import { DaemonState } from '@nexodus/contracts/nexd';
 import type { RegistrationKey } from '@nexodus/device-identity';
-import { createRpcClient, unavailable } from '@nexodus/rpc';
+import { createRpcClient, isRpcError, Status, unavailable } from '@nexodus/rpc';
 import type { Logger } from '@nexodus/telemetry';
 import { formatX25519PublicKey } from '@nexodus/wireguard';
 import { CommandError } from '../command/command-error.ts';
@@ -94,6 +94,8 @@ class Daemon {
   #state: DaemonState = DaemonState.STARTING;
   #runtime: DeviceRuntime | undefined;
   #wireGuardKey = '';
+  /** Whether the interface was there before this run. */
+  #hadInterface = true;
 
   constructor(parts: DaemonParts) {
     this.#parts = parts;
@@ -116,11 +118,17 @@ class Daemon {
     const server = await serveControlSocket(options.socketPath, service);
     let connection: ServiceConnection | undefined;
     try {
+      this.#hadInterface = (await this.#parts.parts.network.read()) !== null;
       const found = await this.#parts.store.load();
       connection = await this.#connect(found?.enrolment);
       const kept = await this.#withKeys(found);
       const enrolment = await this.#enrolled(kept, connection);
       if (!this.#abort.signal.aborted) await this.#work({ kept, enrolment, connection });
+    } catch (error) {
+      await this.#runtime?.stop();
+      // A tunnel that was there before this run is somebody's working connection, or not ours at all.
+      if (!this.#hadInterface) await this.#parts.parts.remove().catch(() => {});
+      throw error;
     } finally {
       await this.#runtime?.stop();
       await this.#parts.parts.names.down().catch(() => {});
@@ -171,31 +179,50 @@ class Daemon {
     return openServiceConnection(url, await resolveTrust(url, trust));
   }
 
-  /** The enrolment: the kept one, or a new one. A registration key given again renews an expired device. */
+  /** The enrolment: the kept one while it holds, else a new one of the same keys. */
   async #enrolled(kept: KeptState, connection: ServiceConnection): Promise<Enrolment> {
-    const { options, environment, store } = this.#parts;
+    const { environment, store } = this.#parts;
     const before = kept.enrolment;
-    if (before !== undefined && options.registrationKey === undefined) {
+    if (before !== undefined && !(await this.#isExpired(kept, before, connection))) {
       if (before.caPem === connection.caPem) return before;
       const changed = { ...before, caPem: connection.caPem };
       await store.saveEnrolment(kept.keys, changed);
       return changed;
     }
+    const info = await checkService(connection, () => environment.clock.now());
+    await this.#tryMachine(kept);
+    const joined = await this.#join(kept, connection, info);
+    const enrolment = { ...joined, binding: before?.binding };
+    await store.saveEnrolment(kept.keys, enrolment);
+    environment.say(
+      `joined ${enrolment.serviceUrl} as ${enrolment.hostname} in VPC ${enrolment.vpcName}: ` +
+        `${enrolment.ipv4Address}, ${enrolment.ipv6Address}`,
+    );
+    return enrolment;
+  }
+
+  /**
+   * Whether the device must join again to go on. The service is asked only where there is reason to: a device restarts
+   * without it, and a registration key that stays in a unit file is not used twice.
+   */
+  async #isExpired(
+    { keys }: KeptState,
+    { deviceId, expireAtMs }: Enrolment,
+    connection: ServiceConnection,
+  ): Promise<boolean> {
+    const { options, environment } = this.#parts;
+    const { clock } = environment;
+    if (options.registrationKey === undefined && clock.now() < expireAtMs) return false;
+    const key = keys.device;
+    const tokens = createAccessTokens({ subject: deviceId, key, connection, clock });
     try {
-      const info = await checkService(connection, () => environment.clock.now());
-      if (before === undefined) await this.#tryMachine(kept);
-      const joined = await this.#join(kept, connection, info);
-      const enrolment = { ...joined, binding: before?.binding };
-      await store.saveEnrolment(kept.keys, enrolment);
-      environment.say(
-        `joined ${enrolment.serviceUrl} as ${enrolment.hostname} in VPC ${enrolment.vpcName}: ` +
-          `${enrolment.ipv4Address}, ${enrolment.ipv6Address}`,
-      );
-      return enrolment;
+      await tokens.authorize('');
+      return false;
     } catch (error) {
-      if (before === undefined) await this.#undoTry();
-      else if (isOutage(error)) return before;
-      throw error;
+      if (isRpcError(error, Status.UNAUTHENTICATED, 'DEVICE_EXPIRED')) return true;
+      if (isRpcError(error, Status.UNAUTHENTICATED, 'DEVICE_DELETED')) throw error;
+      environment.logger.warn({ error }, 'the service could not be asked');
+      return false;
     }
   }
 
@@ -231,18 +258,12 @@ class Daemon {
   /** Brings up the tunnel without anything in it: what is wrong with the machine shows before a key is spent. */
   async #tryMachine(kept: KeptState): Promise<void> {
     const { options, parts } = this.#parts;
+    // Of a device that joined before, the interface may carry live traffic: it is left as it is.
+    if (this.#hadInterface && kept.enrolment !== undefined) return;
     const dataplane = parts.createDataplane(kept.keys.wireGuard);
     const { listenPort } = options;
-    try {
-      await dataplane.apply(planDevice({ addresses: [], peers: [], listenPort }));
-    } catch (error) {
-      await dataplane.down().catch(() => {});
-      throw error;
-    }
-    this.#undoTry = () => dataplane.down().catch(() => {});
+    await dataplane.apply(planDevice({ addresses: [], peers: [], listenPort }));
   }
-
-  #undoTry: () => Promise<void> = () => Promise.resolve();
 
   async #work(device: {
     kept: KeptState;
@@ -347,9 +368,4 @@ class Daemon {
       this.#ended.resolve();
     }
   }
-}
-
-/** Whether the service could not be asked: then a device that joined before goes on with what it has. */
-function isOutage(error: unknown): boolean {
-  return error instanceof CommandError && error.exitCode === ExitCode.unreachable;
 }

@@ -24,6 +24,8 @@ export interface Enrolment {
   readonly hostname: string;
   readonly ipv4Address: string;
   readonly ipv6Address: string;
+  /** End of the device key's life, milliseconds since 1970. */
+  readonly expireAtMs: number;
   /** The newest binding that the device signed. */
   readonly binding?: OwnBinding;
 }
@@ -69,6 +71,7 @@ const enrolmentSchema = z.strictObject({
   hostname: z.string(),
   ipv4Address: z.string(),
   ipv6Address: z.string(),
+  expireAtMs: z.number(),
   binding: z
     .strictObject({
       vpcId: z.string(),

@@ -31,6 +31,7 @@ const enrolment: Enrolment = {
   hostname: 'a',
   ipv4Address: '100.64.0.1',
   ipv6Address: 'fd00::1',
+  expireAtMs: 2_000_000_000_000,
   binding: {
     vpcId: 'v',
     serial: 3n,
