@@ -5,9 +5,11 @@ import { eventually } from '@nexodus/clock/testing';
 import { ServiceInfoServiceDefinition } from '@nexodus/contracts/api';
 import { IpamServiceDefinition } from '@nexodus/contracts/ipam';
 import { RelayServiceDefinition } from '@nexodus/contracts/relay';
+import { openDatabase } from '@nexodus/database';
 import { createNatsMessageBus, openNats } from '@nexodus/messaging';
 import { createRpcClient, openChannel, Status } from '@nexodus/rpc';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { repository } from './deploy-file.ts';
 import { identityOf, type ServiceProcesses, startServiceProcesses } from './service-processes.ts';
 import { type ServiceName, serviceNames } from './service-settings.ts';
 
@@ -107,6 +109,21 @@ test('NATS lets nobody in by a certificate of the public authority', async () =>
   await eventually(() => stranger.problems.length > 0);
   expect(await stranger.bus.flush()).toBe(false);
   await stranger.close();
+});
+
+test('the SQL that a restore needs fits the schema', async () => {
+  const document = await readFile(`${repository}/docs/operations/backup-restore.md`, 'utf8');
+  const [, sql = ''] = /```sql\n([\s\S]*?)```/.exec(document) ?? [];
+  expect(sql).toContain('log_incarnation');
+  const database = openDatabase({
+    connection: processes.databaseUrl,
+    schema: 'apiserver',
+    applicationName: 'test',
+    clock: systemClock,
+    random: Math.random,
+  });
+  await database.knex.raw(sql.replaceAll('?', '\\?'));
+  await database.close();
 });
 
 test('each ends with status 0 when it is told to, and starts again', async () => {
