@@ -11,7 +11,6 @@ import { createRpcClient, RpcError, Status } from '@nexodus/rpc';
 import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
 import { createAccessTokens } from '../service-access/access-tokens.ts';
-import { refreshUserTokens } from '../service-access/device-login.ts';
 import {
   checkService,
   explained,
@@ -133,6 +132,7 @@ async function freshIdToken(origin: string): Promise<string> {
   if (login === undefined) throw expired;
   if (systemClock.now() < login.expireAtMs - REFRESH_BEFORE_MS) return login.idToken;
   if (login.refreshToken === undefined) throw expired;
+  const { refreshUserTokens } = await import('../service-access/device-login.ts');
   const fresh = await refreshUserTokens(
     { issuer: login.issuer, caPem: login.caPem },
     login.refreshToken,

@@ -1,4 +1,4 @@
-import { DaemonState, type GetStatusResponse, type Peer } from '@nexodus/contracts/nexd';
+import type { DaemonState, GetStatusResponse, Peer } from '@nexodus/contracts/nexd';
 import type { PeerSoftState, DeviceModel } from '../core/device-model.ts';
 import type { DataplaneStatus, NamesStatus, TunnelPeer } from '../dataplane/index.ts';
 import type { Enrolment } from '../state/agent-state.ts';
@@ -95,6 +95,7 @@ export function findPeer(
   wanted: string,
 ): Peer | undefined {
   const name = wanted.toLowerCase().replace(/\.$/, '');
+  if (name === '') return undefined;
   return peers.find((peer) => {
     const hostname = peer.hostname.toLowerCase();
     const names = [hostname, `${hostname}.${vpcName}.nexodus`, `${hostname}.${vpcName}`];
@@ -111,9 +112,4 @@ function describeNames(names: NamesStatus | undefined): string {
   if (names.notice !== null) return names.notice;
   if (names.domain === null) return 'no names';
   return `names below ${names.domain} are resolved through ${names.hook}`;
-}
-
-/** States in which the daemon does what it was started for. */
-export function isServing(state: DaemonState): boolean {
-  return state === DaemonState.RUNNING || state === DaemonState.OFFLINE;
 }

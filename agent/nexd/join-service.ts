@@ -6,7 +6,7 @@ import { createRpcClient } from '@nexodus/rpc';
 import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
 import { enrolDevice, type JoinCredential } from '../enrol/enrol-device.ts';
-import { chooseIssuer, type LoginPrompt, logInByDevice } from '../service-access/device-login.ts';
+import type { LoginPrompt } from '../service-access/device-login.ts';
 import { explained, type ServiceConnection } from '../service-access/service-connection.ts';
 import type { Enrolment } from '../state/agent-state.ts';
 import type { DeviceKeys } from '../state/device-keys.ts';
@@ -61,6 +61,8 @@ export async function joinService(options: JoinOptions): Promise<Enrolment> {
 
 async function logIn(options: JoinOptions): Promise<JoinCredential> {
   const { connection, info, prompt, signal } = options;
+  // Loaded when a person logs in: its libraries take longer to load than the rest of the program.
+  const { chooseIssuer, logInByDevice } = await import('../service-access/device-login.ts');
   const issuer = chooseIssuer(info.issuers, options.issuer);
   const target = { issuer, caPem: connection.caPem };
   const { idToken } = await logInByDevice(target, prompt, signal);

@@ -1,11 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { type DetailedPeerCertificate, connect } from 'node:tls';
-import {
-  certificateFingerprint,
-  InvalidCertificateError,
-  parseFingerprint,
-} from '@nexodus/certificates';
 import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
 import { explainConnectFailure } from './explain-connect-failure.ts';
@@ -70,27 +65,35 @@ function canonicalPem(pem: string): string {
   return new X509Certificate(pem).toString();
 }
 
+/** Reads a pin as people paste it: in upper case, with colons, with "sha256:" before it. */
 function readPin(text: string): string {
-  try {
-    return parseFingerprint(text.replace(/^sha256:/i, ''));
-  } catch (error) {
-    if (!(error instanceof InvalidCertificateError)) throw error;
-    throw new CommandError(ExitCode.usage, `--ca-sha256: ${error.message}`, 'Copy it again');
-  }
+  const pin = normalizeFingerprint(text.trim().replace(/^sha256:/i, ''));
+  if (/^[0-9a-f]{64}$/.test(pin)) return pin;
+  throw new CommandError(
+    ExitCode.usage,
+    '--ca-sha256 is not the fingerprint of a certificate, which is 64 hexadecimal digits',
+    'Copy it again',
+  );
 }
 
+function normalizeFingerprint(text: string): string {
+  return text.replaceAll(':', '').toLowerCase();
+}
+
+function fingerprintOf(certificate: X509Certificate): string {
+  return normalizeFingerprint(certificate.fingerprint256);
+}
+
+/** False also for a text of several certificates: then a connection tells which of them is meant. */
 function hasFingerprint(pem: string, pin: string): boolean {
-  try {
-    return certificateFingerprint(pem) === pin;
-  } catch {
-    return false;
-  }
+  if ((pem.match(PEM_CERTIFICATE) ?? []).length !== 1) return false;
+  return fingerprintOf(new X509Certificate(pem)) === pin;
 }
 
 /** Reads the chain that the service shows and picks the pinned certificate. */
 async function fetchPinnedCa(service: ServiceUrl, pin: string): Promise<string> {
   const chain = await readPresentedChain(service);
-  const found = chain.find((certificate) => certificateFingerprint(certificate.toString()) === pin);
+  const found = chain.find((certificate) => fingerprintOf(certificate) === pin);
   if (found?.ca === true) return found.toString();
   if (found !== undefined) {
     throw new CommandError(
@@ -99,7 +102,7 @@ async function fetchPinnedCa(service: ServiceUrl, pin: string): Promise<string> 
       "Give the fingerprint of the CA's certificate, which the service prints at its start",
     );
   }
-  const shown = chain.map((certificate) => certificateFingerprint(certificate.toString()));
+  const shown = chain.map((certificate) => fingerprintOf(certificate));
   throw new CommandError(
     ExitCode.untrusted,
     `The service at ${service.origin} shows a CA with the fingerprint ${shown.at(-1) ?? 'of none'}, not ${pin}`,

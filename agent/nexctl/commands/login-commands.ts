@@ -1,7 +1,6 @@
 import { WhoAmIResponse } from '@nexodus/contracts/api';
 import { systemClock } from '@nexodus/clock';
 import type { Command } from 'commander';
-import { chooseIssuer, logInByDevice } from '../../service-access/device-login.ts';
 import { checkService } from '../../service-access/service-connection.ts';
 import { parseServiceUrl } from '../../service-access/service-url.ts';
 import { openNamedService, withApi } from '../api-session.ts';
@@ -34,6 +33,8 @@ export function addLoginCommands(program: Command): void {
 }
 
 async function logIn(command: Command): Promise<void> {
+  // Loaded for a login only: its libraries take longer to load than the rest of the program.
+  const { chooseIssuer, logInByDevice } = await import('../../service-access/device-login.ts');
   const flags = flagsOf<{ issuer?: string }>(command);
   const path = loginStorePath(process.env);
   const logins = await readLogins(path);
