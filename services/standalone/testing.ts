@@ -1,3 +1,7 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { eventually } from '@nexodus/clock/testing';
 import { Agent, fetch, type Response } from 'undici';
 
 /** A person at a browser, for tests: follows redirects, keeps cookies, fills in forms. It runs no script. */
@@ -112,4 +116,57 @@ export async function completeDeviceLogin(
     }
     page = await browser.submit(page, answer);
   }
+}
+
+/** A standalone service as a process, for tests. */
+export interface StandaloneProcess {
+  readonly child: ChildProcess;
+  /** What it printed so far. */
+  output(): string;
+  /** What it complained of so far. */
+  errors(): string;
+  /** Exit code, or name of the signal that ended it. */
+  readonly ended: Promise<number | string>;
+  /** Waits until it says that it is ready; rejects when it ends before. */
+  ready(): Promise<void>;
+  /** Sends a signal and waits for the end. */
+  end(signal: NodeJS.Signals): Promise<number | string>;
+}
+
+const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+
+/** Starts `main.ts` with these variables and no others of the test run. */
+export function spawnStandalone(
+  env: Readonly<Record<string, string>>,
+  args: readonly string[] = [],
+): StandaloneProcess {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const text = { output: '', errors: '' };
+  child.stdout.on('data', (chunk: Buffer) => (text.output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (text.errors += chunk.toString()));
+  const ended = once(child, 'close').then(([code, signal]) => code ?? signal);
+  return {
+    child,
+    output: () => text.output,
+    errors: () => text.errors,
+    ended,
+    ready: () =>
+      eventually(
+        () => {
+          if (text.output.includes('Ctrl-C stops it.')) return;
+          if (child.exitCode !== null) return;
+          throw new Error(`not ready: ${text.output}${text.errors}`);
+        },
+        { timeoutMs: 90_000 },
+      ).then(() => {
+        if (child.exitCode !== null) throw new Error(`it ended: ${text.errors}`);
+      }),
+    end: (signal) => {
+      child.kill(signal);
+      return ended;
+    },
+  };
 }
