@@ -28,6 +28,8 @@ export interface LabMachine {
   readonly ipv6: string;
   readonly deviceId: string;
   readonly vpcId: string;
+  /** WireGuard public key, base64. */
+  readonly publicKey: string;
   /**
    * Starts the daemon and resolves when its tunnel follows the service.
    *
@@ -92,6 +94,10 @@ class DaemonMachine implements LabMachine {
 
   get vpcId(): string {
     return this.#known.vpcId;
+  }
+
+  get publicKey(): string {
+    return this.#known.wireguardPublicKey;
   }
 
   async up(joinArguments: readonly string[] = this.#serviceArguments): Promise<void> {

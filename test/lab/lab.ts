@@ -68,15 +68,16 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     host: serviceHost,
     directory: join(directory, 'service'),
   });
-  undo.defer(() => service.stop());
+  undo.defer(() => service.close());
   const parts = { directory, service, serviceHost };
   const addHost = (name: string) => network.host(name, [{ switch: lan }], ROUTER);
   const lab = new RunningLab({ ...parts, addHost, undo: undo.move() });
   try {
     await joinAll(lab, options.machines, report);
-  } catch (error) {
+  } catch (cause) {
     await lab.close();
-    throw error;
+    const said = service.log().join('\n');
+    throw new Error(`the machines cannot join; the service said last:\n${said}`, { cause });
   }
   return lab;
 }

@@ -2,9 +2,9 @@ import { DaemonState } from '@nexodus/contracts/nexd';
 import { eventually } from '@nexodus/clock/testing';
 import { ping, startPing, type VirtualHost } from '@nexodus/netsim';
 import { expect, test } from 'vitest';
+import { readAddressUse } from './address-use.ts';
 import { TUNNEL, type LabMachine } from './lab-machine.ts';
 import type { Lab } from './lab.ts';
-import type { LabService } from './lab-service.ts';
 import { firewallOf, readNetworkState } from './network-state.ts';
 
 /** From the moment a machine has joined to its first answer to each other. */
@@ -32,21 +32,20 @@ export function describeMembership(running: () => Lab): void {
     const lab = running();
     const d = lab.machine('d');
     const others = lab.machines.filter((machine) => machine !== d);
-    const before = await poolOf(lab.service, d.vpcId);
-    expect(before.owners).toContain(d.deviceId);
+    const use = () => readAddressUse(lab.service.database, d.vpcId);
+    const before = await use();
+    expect(before.holdings.get(d.deviceId)).toEqual([d.ipv4, d.ipv6]);
     await lab.delete(d);
     await expectCut([...others.map((other) => [other, d] as const), [d, others[0] ?? d]]);
-    await eventually(async () => {
-      expect((await poolOf(lab.service, d.vpcId)).owners).not.toContain(d.deviceId);
-    });
-    const after = await poolOf(lab.service, d.vpcId);
-    // Two addresses less in use, none more to give: they are in quarantine, once.
-    expect(after.used).toBe(before.used - 1n);
-    expect(after.freeIpv4).toBe(before.freeIpv4);
-    const again = await lab.service.askIpam((ipam) =>
-      ipam.releaseAddresses({ poolId: d.vpcId, ownerId: d.deviceId }),
-    );
-    expect(again.released).toBe(false);
+    await eventually(async () => !(await use()).holdings.has(d.deviceId));
+    const after = await use();
+    // Its two addresses are in quarantine, once; nobody else lost or got any.
+    const released = after.quarantined.filter(({ lastOwnerId }) => lastOwnerId === d.deviceId);
+    expect(released.map(({ address }) => address).toSorted()).toEqual([d.ipv4, d.ipv6].toSorted());
+    expect(after.quarantined).toHaveLength(before.quarantined.length + 2);
+    const kept = new Map(before.holdings);
+    kept.delete(d.deviceId);
+    expect(after.holdings).toEqual(kept);
     const listed = JSON.stringify(await lab.nexctl.json(['device', 'list']));
     expect(listed).not.toContain(d.ipv4);
     expect(listed).not.toContain(d.deviceId);
@@ -63,16 +62,14 @@ export function describeMembership(running: () => Lab): void {
     await answered(e.host, a.ipv4, JOIN_DEADLINE_MS);
     await e.end('SIGKILL');
     expect((await ping(e.host, a.ipv4, { count: 1 })).received).toBe(1);
-    const { wireguardPublicKey } = (await a.peers()).find(
-      ({ deviceId }) => deviceId === e.deviceId,
-    ) ?? { wireguardPublicKey: 'absent' };
+    expect(await a.host.run('wg', ['show', TUNNEL, 'peers'])).toContain(e.publicKey);
     await lab.delete(e);
     await expectCut([
       [e, a],
       [a, e],
     ]);
     const held = await a.host.run('wg', ['show', TUNNEL, 'peers']);
-    expect(held).not.toContain(wireguardPublicKey);
+    expect(held).not.toContain(e.publicKey);
     expect(await firewallOf(a.host, TUNNEL)).not.toContain(e.ipv4);
   });
 
@@ -115,12 +112,4 @@ async function expectCut(pairs: readonly (readonly [LabMachine, LabMachine])[]):
     }),
   );
   expect((await Promise.all(late)).filter((text) => !text.endsWith(' 0 answers'))).toEqual([]);
-}
-
-async function poolOf(service: LabService, poolId: string) {
-  return await service.askIpam(async (ipam) => {
-    const { used, freeIpv4 } = await ipam.getPool({ poolId });
-    const { assignments } = await ipam.listAddresses({ poolId });
-    return { used, freeIpv4, owners: assignments.map(({ ownerId }) => ownerId) };
-  });
 }
