@@ -30,7 +30,7 @@ export function addCompletion(program: Command): void {
 }
 
 /** The script, which knows the commands and options of the program as they are now. */
-export function completionScript(program: Command, shell: Shell): string {
+function completionScript(program: Command, shell: Shell): string {
   const nodes = collect(program, program.name());
   switch (shell) {
     case 'bash':

@@ -101,7 +101,7 @@ export function acceptPeers(docket: PeerDocket): PeerJudgement {
 }
 
 /** Whether a verdict lets the peer in. */
-export function isAccepted(peer: AcceptedPeer | RefusedPeer): peer is AcceptedPeer {
+function isAccepted(peer: AcceptedPeer | RefusedPeer): peer is AcceptedPeer {
   return 'wireGuardKey' in peer;
 }
 

@@ -5,7 +5,7 @@ import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
 
 /** Variable that carries a registration key. */
-export const REGISTRATION_KEY_VARIABLE = 'NEXD_REG_KEY';
+const REGISTRATION_KEY_VARIABLE = 'NEXD_REG_KEY';
 
 /** Where a registration key may come from. */
 export interface RegistrationKeySources {

@@ -70,7 +70,7 @@ export function listServiceAccounts(
 }
 
 /** The organization of a name or id. @throws {CommandError} `notFound` */
-export async function findOrganization(api: ApiClients, wanted: string): Promise<Organization> {
+async function findOrganization(api: ApiClients, wanted: string): Promise<Organization> {
   const all = await listOrganizations(api);
   return pick(all, { kind: 'organization', wanted, nameOf: ({ name }) => name });
 }

@@ -45,7 +45,7 @@ export function previousOf(path: string): string {
 }
 
 /** Removes a file; none there is no error. */
-export async function removeIfThere(path: string): Promise<void> {
+async function removeIfThere(path: string): Promise<void> {
   await unlink(path).catch((error: unknown) => {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
   });

@@ -5,7 +5,7 @@
  * key, written atomically, and kept in one generation besides, which is taken where the present one is damaged. Keys and
  * pins are never replaced silently: where they are damaged, only a person can decide.
  */
-import { access, chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openState, sealState } from '@nexodus/device-identity';
 import {
@@ -65,14 +65,6 @@ export async function openStateStore(directory: string): Promise<StateStore> {
   await prepareDirectory(directory);
   const lock = await lockState(join(directory, LOCK));
   return createStore(directory, lock);
-}
-
-/** Whether a device was ever set up in this directory; makes and locks nothing. */
-export async function hasDeviceKeys(directory: string): Promise<boolean> {
-  return access(join(directory, KEYS)).then(
-    () => true,
-    () => false,
-  );
 }
 
 function createStore(directory: string, lock: StateLock): StateStore {
