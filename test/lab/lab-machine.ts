@@ -31,7 +31,7 @@ export interface LabMachine {
   /** WireGuard public key, base64. */
   readonly publicKey: string;
   /**
-   * Starts the daemon and resolves when its tunnel follows the service.
+   * Starts the daemon and resolves when its tunnel is up and follows the service.
    *
    * @param joinArguments how to join, `up` first; without them the daemon continues from its state.
    */
@@ -51,6 +51,9 @@ export interface LabMachine {
 /** How long a daemon may take from its start to a tunnel that follows the service, on a busy machine. */
 const UP_DEADLINE_MS = 40_000;
 const LOCAL_CALL_MS = 5_000;
+
+/** What nexd says when the plan is in force, for people as for systemd. */
+const UP_LINE = /^nexd: up: /;
 
 /** A machine on a host; `directory` is for its state. Nothing is started. */
 export async function createLabMachine(host: VirtualHost, directory: string): Promise<LabMachine> {
@@ -109,16 +112,13 @@ class DaemonMachine implements LabMachine {
       { env: labEnvironment() },
     );
     this.#daemon = daemon;
-    const ended = daemon.exited.then(() => {
-      throw new Error(`${this.name}: nexd ended:\n${daemon.tail().join('\n')}`);
-    });
-    const ready = eventually(() => this.#isFollowing(), { timeoutMs: UP_DEADLINE_MS }).catch(
+    await daemon.waitForLine(UP_LINE, { deadlineMs: UP_DEADLINE_MS });
+    await eventually(() => this.#isFollowing(), { timeoutMs: UP_DEADLINE_MS }).catch(
       (cause: unknown) => {
         const said = daemon.tail().join('\n');
-        throw new Error(`${this.name}: nexd does not come up; it said:\n${said}`, { cause });
+        throw new Error(`${this.name}: nexd does not follow; it said:\n${said}`, { cause });
       },
     );
-    await Promise.race([ready, ended]);
   }
 
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
