@@ -14,12 +14,13 @@ export interface EventuallyOptions {
 export async function eventually<T>(
   attempt: () => T | Promise<T>,
   { timeoutMs = 10_000, intervalMs = 20 }: EventuallyOptions = {},
-): Promise<T> {
+): Promise<Exclude<T, false>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {
       const result = await attempt();
-      if (result !== false) return result;
+      // Narrowing a type parameter by comparison is beyond the compiler.
+      if (result !== false) return result as Exclude<T, false>;
       if (performance.now() > deadline) throw new Error(`not so after ${timeoutMs} ms`);
     } catch (error) {
       if (performance.now() > deadline) throw error;

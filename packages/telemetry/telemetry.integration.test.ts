@@ -1,9 +1,15 @@
+import { createRequire } from 'node:module';
+import type * as api from '@opentelemetry/api';
 import { context, metrics, propagation, trace } from '@opentelemetry/api';
 import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace';
 import { expect, test } from 'vitest';
 import { startHealthServer } from './health-server.ts';
 import { createLogger } from './logger.ts';
 import { startTelemetry } from './telemetry.ts';
+
+/** What a CommonJS library has: its own instance of the API, and a tracer from before the start. */
+const libraryApi: typeof api = createRequire(import.meta.url)('@opentelemetry/api');
+const libraryTracer = libraryApi.trace.getTracer('library');
 
 test('spans, metrics, log lines and health of one process', async () => {
   const exporter = new InMemorySpanExporter();
@@ -32,10 +38,11 @@ test('spans, metrics, log lines and health of one process', async () => {
     const traceId = trace.getTracer('test').startActiveSpan('work', (span) => {
       logger.info({ request: { authorization: 'Bearer abc' } }, 'worked');
       propagation.inject(context.active(), carrier);
+      libraryTracer.startSpan('of a library').end();
       span.end();
       return span.spanContext().traceId;
     });
-    expect(exporter.getFinishedSpans().map((span) => span.name)).toEqual(['work']);
+    expect(exporter.getFinishedSpans().map((span) => span.name)).toEqual(['of a library', 'work']);
     expect(carrier['traceparent']).toContain(traceId);
     expect(lines[0]).toContain(traceId);
     expect(lines[0]).not.toContain('abc');

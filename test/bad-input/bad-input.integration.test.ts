@@ -19,6 +19,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { accountCaller, type ApiCaller } from '../control-plane/callers.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
 import { labEnvironment, repositoryProgram } from '../lab/lab-environment.ts';
+import { exposeSocket } from '../namespace-port/expose-port.ts';
 
 const audience = 'https://127.0.0.1:7443';
 let folder: string;
@@ -33,15 +34,11 @@ beforeAll(async () => {
   const socket = join(folder, 'api.sock');
   plane = await startControlPlane({ address: `unix:${socket}`, audience });
   await writeFile(join(folder, 'ca.pem'), plane.caPem);
-  admin = await accountCaller(
-    { ...plane, url: `unix:${socket}` },
-    plane.accountId,
-    plane.accountKey,
-  );
+  admin = await accountCaller(plane, plane.accountId, plane.accountKey);
   network = await createVirtualNetwork();
   const lan = await network.switch('lan', { ipv4: '10.84.0.0/24', ipv6: 'fd84::/64' });
   host = await network.host('m', [{ switch: lan }]);
-  await running('forward-to-socket.ts', ['7443', socket], /forwarding/);
+  await exposeSocket(host, socket, 7443);
 });
 afterAll(async () => {
   await network?.close();
@@ -97,6 +94,11 @@ interface Outcome {
   complaints: string[];
 }
 
+/** Arguments that give a try what is its own. */
+function ownArguments(stateDir: string): string[] {
+  return ['--interface', 'nx0', '--state-dir', stateDir, '--socket', join(stateDir, 'nexd.sock')];
+}
+
 /** Runs `nexd up` to its end. */
 async function up({
   stateDir,
@@ -111,8 +113,12 @@ async function up({
     ...wrap,
     repositoryProgram('nexd'),
     'up',
-    ...['--service-url', serviceUrl, ...trust, '--reg-key-file', '-', '--interface', 'nx0'],
-    ...['--state-dir', stateDir, '--socket', join(stateDir, 'nexd.sock'), '--hostname', 'bad'],
+    '--service-url',
+    serviceUrl,
+    ...trust,
+    '--reg-key-file',
+    '-',
+    ...ownArguments(stateDir),
     ...more,
   ];
   const [program = '', ...args] = command;
@@ -292,14 +298,7 @@ async function joinOnce(): Promise<void> {
   const { stateDir, registrationKey } = attempt;
   const keyFile = join(stateDir, '..', `key-${count}`);
   await writeFile(keyFile, registrationKey, { mode: 0o600 });
-  const own = [
-    '--interface',
-    'nx0',
-    '--state-dir',
-    stateDir,
-    '--socket',
-    join(stateDir, 'nexd.sock'),
-  ];
+  const own = ownArguments(stateDir);
   const joining = ['up', '--service-url', audience, ...attempt.trust, '--reg-key-file', keyFile];
   const daemon = await host.spawn(repositoryProgram('nexd'), [...joining, ...own], {
     env: labEnvironment(),

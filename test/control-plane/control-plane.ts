@@ -21,7 +21,12 @@ import { Ed25519PrivateKey } from '@nexodus/device-identity';
 import { startTestPostgres } from '@nexodus/embedded-postgres/testing';
 import { createIpamModule, ipamConfig } from '@nexodus/ipam';
 import { startParts } from '@nexodus/lifecycle';
-import { createInProcessMessageBus, createInProcessSoftStateStore } from '@nexodus/messaging';
+import {
+  createInProcessMessageBus,
+  createInProcessSoftStateStore,
+  type MessageBus,
+  type SoftStateStore,
+} from '@nexodus/messaging';
 import { createPolicyModule, policyConfig } from '@nexodus/policy';
 import { type ClientTls, createRpcClient, openChannel, type RpcClient } from '@nexodus/rpc';
 import {
@@ -34,7 +39,7 @@ import { metrics } from '@opentelemetry/api';
 
 /** A control plane that serves. */
 export interface ControlPlane {
-  /** URL to dial; the audience is `testAudience`. */
+  /** Address to dial; one audience is `testAudience`. */
   readonly url: string;
   /** CA of the public certificate, PEM. */
   readonly caPem: string;
@@ -64,6 +69,9 @@ const logger = silentLogger;
 export interface ControlPlaneOptions {
   /** `host:port` or `unix:/path`. Default: a free port of 127.0.0.1. */
   address?: string;
+  /** What the services speak over. Default: in this process. */
+  bus?: MessageBus;
+  softState?: SoftStateStore;
   /** Known besides `testAudience`, and before it. Default: none. */
   audience?: string;
 }
@@ -81,8 +89,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 
 async function build(
   stack: AsyncDisposableStack,
-  { address: publicAddress = '127.0.0.1:0', audience = testAudience }: ControlPlaneOptions,
+  options: ControlPlaneOptions,
 ): Promise<ControlPlane> {
+  const { address: publicAddress = '127.0.0.1:0', audience = testAudience } = options;
   const folder = await mkdtemp(join(tmpdir(), 'nexodus-cp-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const databases = await openDatabases(stack);
@@ -124,8 +133,8 @@ async function build(
   });
   const apiserver = createApiserverModule({
     database: databases.apiserver,
-    bus: createInProcessMessageBus(),
-    softState: createInProcessSoftStateStore({ clock, random }),
+    bus: options.bus ?? createInProcessMessageBus(),
+    softState: options.softState ?? createInProcessSoftStateStore({ clock, random }),
     ipam,
     policy: createRpcClient(PolicyServiceDefinition, channelTo('policy', 'apiserver')),
     clock,
@@ -160,7 +169,9 @@ async function build(
     serviceAccount: { name: 'bootstrap', publicKey: accountKey.publicKey },
   });
   return {
-    url: `https://127.0.0.1:${apiserver.publicPort()}`,
+    url: publicAddress.startsWith('unix:')
+      ? publicAddress
+      : `https://127.0.0.1:${apiserver.publicPort()}`,
     caPem: publicCa.certificatePem,
     apiserver,
     database: databases.apiserver,

@@ -6,6 +6,7 @@ import { parse } from 'protobufjs';
 
 /** A span that arrived. */
 export interface CollectedSpan {
+  /** In hex, as everywhere else. */
   readonly traceId: string;
   readonly spanId: string;
   /** Empty for the root of a trace. */
@@ -17,8 +18,8 @@ export interface CollectedSpan {
 
 /** A collector that listens on loopback. */
 export interface OtlpCollector {
-  /** For OTEL exporters, such as "http://127.0.0.1:4317". */
-  readonly endpoint: string;
+  /** Port of 127.0.0.1. */
+  readonly port: number;
   /** What arrived so far. */
   readonly spans: readonly CollectedSpan[];
   stop(): void;
@@ -73,7 +74,7 @@ export async function startOtlpCollector(): Promise<OtlpCollector> {
       error === null ? resolve(bound) : reject(error),
     );
   });
-  return { endpoint: `http://127.0.0.1:${port}`, spans, stop: () => server.forceShutdown() };
+  return { port, spans, stop: () => server.forceShutdown() };
 }
 
 function readSpans(request: Buffer): CollectedSpan[] {
@@ -84,7 +85,7 @@ function readSpans(request: Buffer): CollectedSpan[] {
     const service = name?.value?.stringValue ?? '';
     return (scopeSpans ?? []).flatMap((scope) =>
       (scope.spans ?? []).map((span) => ({
-        traceId: span.traceId,
+        traceId: Buffer.from(span.traceId, 'base64').toString('hex'),
         spanId: span.spanId,
         parentSpanId: span.parentSpanId ?? '',
         name: span.name,
