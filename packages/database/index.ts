@@ -3,12 +3,6 @@ export type { SchemaBootstrap } from './bootstrap-schema.ts';
 export type { DatabaseConnection, DatabaseLogger } from './connection-settings.ts';
 export { openDatabase } from './database.ts';
 export type { Database, DatabaseOptions } from './database.ts';
-export {
-  isExclusionViolation,
-  isForeignKeyViolation,
-  isUnavailable,
-  isUniqueViolation,
-} from './database-errors.ts';
+export { isForeignKeyViolation, isUnavailable, isUniqueViolation } from './database-errors.ts';
 export type { Migration } from './migrations.ts';
-export { TransactionAbortedError } from './transaction.ts';
 export type { Transaction, TransactionOptions } from './transaction.ts';

@@ -6,7 +6,7 @@ import { open, seal } from './sealing.ts';
 import type { SealingKey } from './sealing.ts';
 
 /** How long an enrolment may take from BeginEnroll to Enroll (protocol.md section 1). */
-export const ENROLMENT_COOKIE_LIFETIME_SECONDS = 60;
+const ENROLMENT_COOKIE_LIFETIME_SECONDS = 60;
 
 const USE = 'nexodus-enrol-cookie-v1';
 const EXPIRY_BYTES = 8;

@@ -1,5 +1,4 @@
 export {
-  ED25519_KEY_BYTES,
   InvalidSigningKeyError,
   ed25519PublicKeysEqual,
   ed25519Thumbprint,
@@ -15,7 +14,6 @@ export type {
 } from './ed25519-public-key.ts';
 export { Ed25519PrivateKey } from './ed25519-private-key.ts';
 export type { CallerPrivateKey, DevicePrivateKey } from './ed25519-private-key.ts';
-export { ENROLMENT_NONCE_BYTES } from './enrolment-transcript.ts';
 export type { EnrolmentCredential } from './enrolment-transcript.ts';
 export { proveEnrolment, verifyEnrolment } from './enrolment-proof.ts';
 export type {
@@ -26,7 +24,6 @@ export type {
   EnrolmentVerdict,
 } from './enrolment-proof.ts';
 export {
-  ENROLMENT_COOKIE_LIFETIME_SECONDS,
   EnrolmentCookieError,
   createEnrolmentExchange,
   openCookie,
@@ -35,7 +32,6 @@ export {
 export type { CookieRefusal, EnrolmentCookie } from './enrolment-cookie.ts';
 export { TokenError } from './token-error.ts';
 export type { TokenRefusal } from './token-error.ts';
-export { CLOCK_SKEW_TOLERANCE_SECONDS } from './signed-token.ts';
 export {
   createClientAssertion,
   readAssertionSubject,

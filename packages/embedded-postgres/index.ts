@@ -4,6 +4,5 @@ export type {
   EmbeddedPostgresConnection,
   EmbeddedPostgresOptions,
 } from './cluster.ts';
-export { EmbeddedPostgresError } from './embedded-postgres-error.ts';
 export type { EmbeddedPostgresErrorCode } from './embedded-postgres-error.ts';
 export type { EmbeddedPostgresLogger } from './server-log.ts';

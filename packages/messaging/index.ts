@@ -18,4 +18,3 @@ export {
 export type { SoftStateOptions } from './create-soft-state-store.ts';
 export { SoftStateUnavailableError } from './soft-state-store.ts';
 export type { SoftStateChange, SoftStateEntry, SoftStateStore } from './soft-state-store.ts';
-export { InvalidSubjectError } from './subject.ts';

@@ -30,7 +30,6 @@ export {
 } from './ip-prefix.ts';
 export type { IpPrefix, Ipv4Prefix, Ipv6Prefix } from './ip-prefix.ts';
 export {
-  createIpRange,
   formatIpRange,
   parseIpRange,
   rangeContains,

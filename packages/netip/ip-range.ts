@@ -19,7 +19,7 @@ export interface IpRange {
 }
 
 /** The range of two addresses. Throws InvalidAddressError(`not-a-range`). */
-export function createIpRange(first: IpAddress, last: IpAddress): IpRange {
+function createIpRange(first: IpAddress, last: IpAddress): IpRange {
   if (first.family !== last.family || first.value > last.value) {
     throw new InvalidAddressError(
       'not-a-range',

@@ -1,4 +1,4 @@
-export { VIEW_DIGEST_BYTES, ViewDigest } from './view-digest.ts';
+export { ViewDigest } from './view-digest.ts';
 export {
   decodeEntry,
   encodePeerEntry,

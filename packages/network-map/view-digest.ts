@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 /** Size of a digest. */
-export const VIEW_DIGEST_BYTES = 32;
+const VIEW_DIGEST_BYTES = 32;
 
 const LABEL = 'nexodus-view-v1';
 const MODULUS_MASK = (1n << 256n) - 1n;

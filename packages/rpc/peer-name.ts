@@ -27,7 +27,7 @@ export const peerNameInterceptor: ServerInterceptor = (_method, call) =>
   });
 
 /** The URI entries of a subject alternative name as Node prints it. */
-export function uriNames(subjectAltName: string | undefined): string[] {
+function uriNames(subjectAltName: string | undefined): string[] {
   if (subjectAltName === undefined) return [];
   return subjectAltName
     .split(', ')

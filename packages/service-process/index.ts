@@ -1,9 +1,7 @@
 export {
   databaseConnection,
   databaseSettings,
-  internalClientTls,
   internalServerName,
-  internalServerTls,
   natsSettings,
   processSettings,
   readText,
