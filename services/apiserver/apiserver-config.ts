@@ -1,4 +1,4 @@
-import { secretFile } from '@nexodus/config';
+import { listenAddress, secretFile } from '@nexodus/config';
 import { databaseSettings, natsSettings, processSettings } from '@nexodus/service-process';
 import { z } from 'zod';
 
@@ -38,6 +38,16 @@ export const apiserverProcessSettings = processSettings.extend({
     /** Origins that the service is known by, such as https://nexodus.example:7443. */
     public_urls: z.array(z.url()).min(1),
   }),
+  /** The gateway for browsers and curl, with the certificate of the public API; none when absent. */
+  https: z
+    .object({
+      listen: listenAddress,
+      /** Origin that browsers know it by. */
+      public_url: z.url(),
+      /** CA of the public API's certificate. */
+      ca_file: z.string().min(1),
+    })
+    .optional(),
   /** Address of the console and the device login. */
   console_url: z.url(),
   issuers: z.array(issuerSettings).min(1),

@@ -16,6 +16,7 @@ import type { z } from 'zod';
 import type { apiserverProcessSettings } from './apiserver-config.ts';
 import { audienceOf } from './core/audience.ts';
 import { type ApiserverModule, createApiserverModule } from './apiserver-module.ts';
+import { gatewayParts } from './gateway/gateway-parts.ts';
 
 type Settings = z.output<typeof apiserverProcessSettings>;
 
@@ -71,7 +72,21 @@ export function buildApiserver(settings: Settings, frame: ServiceFrame): Apiserv
     publicListen: { address: settings.api.listen, tls: publicTls(settings.api) },
     leaseSeconds: settings.lease_seconds,
   });
-  return { ...module, parts: [busPart, connections, ...module.parts] };
+  return { ...module, parts: [busPart, connections, ...module.parts, ...httpsParts(settings)] };
+}
+
+/** The gateway reaches the API of its own process. */
+function httpsParts({ api, https }: Settings): Part[] {
+  if (https === undefined) return [];
+  return gatewayParts({
+    apiUrl: `https://${api.listen.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')}`,
+    ca: readText(https.ca_file),
+    serverName: api.public_urls.map((url) => new URL(url).hostname)[0],
+    listen: https.listen,
+    tls: publicTls(api),
+    publicUrl: https.public_url,
+    routes: [],
+  });
 }
 
 function publicTls(api: Settings['api']): ServerTls {

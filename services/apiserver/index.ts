@@ -2,8 +2,9 @@ export { apiserverProcessSettings, apiserverSettings, issuerSettings } from './a
 export { audienceOf } from './core/audience.ts';
 export { createApiserverModule } from './apiserver-module.ts';
 export type { ApiserverModule, ApiserverModuleOptions } from './apiserver-module.ts';
+export { openBootstrap } from './bootstrap.ts';
 export type { Bootstrap, BootstrapResult, BootstrapSeed } from './bootstrap.ts';
-export { createGateway } from './gateway/gateway.ts';
-export type { Gateway, GatewayOptions } from './gateway/gateway.ts';
+export { gatewayParts } from './gateway/gateway-parts.ts';
+export type { GatewayPartsOptions } from './gateway/gateway-parts.ts';
 export { createHttpsFront } from './gateway/https-front.ts';
-export type { HttpsFront, HttpsFrontOptions, HttpsRoute } from './gateway/https-front.ts';
+export type { HttpsRoute } from './gateway/https-front.ts';

@@ -79,7 +79,11 @@ async function writeAtomically(file: string, text: string, mode: number): Promis
 
 async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r');
-  await handle.sync().finally(() => handle.close());
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 function codeOf(error: unknown): string | undefined {

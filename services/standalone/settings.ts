@@ -7,14 +7,18 @@ import { databaseSettings, natsSettings, processSettings } from '@nexodus/servic
 import { stunConfig } from '@nexodus/stun';
 import { z } from 'zod';
 
-const publicUrl = z
-  .url({ protocol: /^https$/ })
-  .refine((url) => new URL(url).href === `${new URL(url).origin}/`, {
-    message: 'must be an origin without a path, such as https://nexodus.example:7443',
-  });
+const publicUrl = z.string().refine(isHttpsOrigin, {
+  message: 'must be an HTTPS origin without a path, such as https://nexodus.example:7443',
+});
+
+function isHttpsOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  return url.protocol === 'https:' && url.href === `${url.origin}/`;
+}
 
 /** Settings of all services in one process. What is absent is made or chosen for this machine. */
-export const standaloneSettings = z.object({
+const standaloneSettings = z.object({
   /** Least level that is logged, as JSON lines on standard error. */
   log_level: processSettings.shape.log_level.unwrap().default('warn'),
   otlp_endpoint: processSettings.shape.otlp_endpoint,

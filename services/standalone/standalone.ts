@@ -6,7 +6,7 @@
  * the process unless the settings name others, certificates and keys in a data directory, and a first user, organization
  * and service account.
  */
-import { createGateway, createHttpsFront, type HttpsRoute } from '@nexodus/apiserver';
+import { gatewayParts } from '@nexodus/apiserver';
 import { systemClock } from '@nexodus/clock';
 import { type Part, startParts } from '@nexodus/lifecycle';
 import { healthPart, internalServerPart } from '@nexodus/service-process';
@@ -114,21 +114,34 @@ interface Service {
   };
 }
 
+/** Addresses, certificates, keys: what needs no other process. */
+async function layFoundation(
+  { settings, onProgress }: StandaloneOptions,
+  directory: DataDirectory,
+  stack: AsyncDisposableStack,
+) {
+  const now = new Date(clock.now());
+  const addresses = await resolveAddresses(settings);
+  const certificate = await ensurePublicCertificate(directory, certificateHosts(addresses), now);
+  const keys = {
+    rootSecret: await ensureRootSecret(directory),
+    signingKeys: await ensureSigningKeys(directory, now),
+  };
+  const socket = await chooseInternalSocket(directory);
+  stack.defer(() => socket.remove());
+  const certificates = await createInternalCertificates(serviceNames, now);
+  onProgress('data directory, certificates and keys are there');
+  return { addresses, certificate, keys, internal: { certificates, socket } };
+}
+
 async function prepare(
   options: StandaloneOptions,
   directory: DataDirectory,
   stack: AsyncDisposableStack,
 ): Promise<Service> {
   const { settings, logger } = options;
-  const now = new Date(clock.now());
-  const addresses = await resolveAddresses(settings);
-  const certificate = await ensurePublicCertificate(directory, certificateHosts(addresses), now);
-  const rootSecret = await ensureRootSecret(directory);
-  const signingKeys = await ensureSigningKeys(directory, now);
-  const socket = await chooseInternalSocket(directory);
-  stack.defer(() => socket.remove());
-  const certificates = await createInternalCertificates(serviceNames, now);
-  options.onProgress('data directory, certificates and keys are there');
+  const foundation = await layFoundation(options, directory, stack);
+  const { addresses, certificate, keys, internal } = foundation;
   const storage = await openStorage({
     settings: settings.database,
     dataDir: directory.path,
@@ -146,12 +159,8 @@ async function prepare(
     database: databases.oidc,
     clock,
     logger: logger.child({ module: 'issuer' }),
-    rootSecret,
-    signingKeys,
+    ...keys,
   });
-  const embeddedIssuer = settings.oidc.embedded
-    ? { url: issuerUrl, clientId: cliClientId, caFile: directory.file('ca.pem') }
-    : undefined;
   const modules = createModules({
     settings,
     addresses,
@@ -159,21 +168,15 @@ async function prepare(
     messages,
     clock,
     logger,
-    rootSecret,
+    rootSecret: keys.rootSecret,
     publicTls: certificate.tls,
-    embeddedIssuer,
-    internal: { certificates, socketPath: socket.path },
+    embeddedIssuer: settings.oidc.embedded
+      ? { url: issuerUrl, clientId: cliClientId, caFile: directory.file('ca.pem') }
+      : undefined,
+    internal: { certificates: internal.certificates, socketPath: internal.socket.path },
   });
   stack.defer(() => modules.close());
-  return {
-    directory,
-    addresses,
-    certificate,
-    modules,
-    issuer,
-    issuerUrl,
-    internal: { certificates, socket },
-  };
+  return { directory, addresses, certificate, modules, issuer, issuerUrl, internal };
 }
 
 function openDatabases(storage: Storage, stack: AsyncDisposableStack) {
@@ -216,29 +219,20 @@ function parts(options: StandaloneOptions, service: Service): Part[] {
 function httpsParts({ settings }: StandaloneOptions, service: Service): Part[] {
   const { addresses, certificate, issuer } = service;
   const { embedded } = settings.oidc;
-  const gateway = createGateway({
-    apiUrl: `https://${dialledApi(addresses)}`,
-    ca: certificate.caPem,
-    serverName: 'localhost',
-  });
   const frontPage = createFrontPage({
     apiUrl: addresses.api.publicUrl,
     devicePath: embedded ? `${issuerPath}/device` : undefined,
     caPem: certificate.caPem,
   });
-  const routes: HttpsRoute[] = [gateway, ...(embedded ? [issuer] : []), frontPage];
-  const front = createHttpsFront({
+  return gatewayParts({
+    apiUrl: `https://${dialledApi(addresses)}`,
+    ca: certificate.caPem,
+    serverName: 'localhost',
     listen: addresses.https.listen,
     tls: certificate.tls,
     publicUrl: addresses.https.publicUrl,
-    routes,
+    routes: embedded ? [issuer, frontPage] : [frontPage],
   });
-  const closing: Part = {
-    name: 'gateway',
-    start: () => Promise.resolve(),
-    stop: async () => gateway.close(),
-  };
-  return [closing, front.part];
 }
 
 /** The public API as this machine reaches it. */
