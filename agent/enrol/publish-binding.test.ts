@@ -46,9 +46,12 @@ function publisher() {
 
 test('a new serial is on disk before anybody sees it, and the signature holds', async () => {
   const { events, published, options } = publisher();
-  const next = await ensureBinding(options, enrolment, { vpcId: 'v', serial: 2n });
+  const { enrolment: next, revision } = await ensureBinding(options, enrolment, {
+    vpcId: 'v',
+    serial: 2n,
+  });
   expect(events).toEqual(['keep 3', 'publish 3']);
-  expect(next.binding?.serial).toBe(3n);
+  expect([next.binding?.serial, revision]).toEqual([3n, 1n]);
   const [binding] = published;
   const verdict = verifyBinding(
     {
@@ -68,7 +71,10 @@ test('a new serial is on disk before anybody sees it, and the signature holds', 
 
 test('a binding that the service lost is shown again as it was', async () => {
   const first = publisher();
-  const held = await ensureBinding(first.options, enrolment, { vpcId: 'v', serial: 0n });
+  const { enrolment: held } = await ensureBinding(first.options, enrolment, {
+    vpcId: 'v',
+    serial: 0n,
+  });
   const second = publisher();
   await ensureBinding(second.options, held, { vpcId: 'v', serial: 0n });
   expect(second.events).toEqual(['publish 1']);
@@ -77,8 +83,12 @@ test('a binding that the service lost is shown again as it was', async () => {
 
 test('a binding that is current is left alone', async () => {
   const first = publisher();
-  const held = await ensureBinding(first.options, enrolment, { vpcId: 'v', serial: 0n });
+  const { enrolment: held } = await ensureBinding(first.options, enrolment, {
+    vpcId: 'v',
+    serial: 0n,
+  });
   const second = publisher();
-  expect(await ensureBinding(second.options, held, { vpcId: 'v', serial: 1n })).toBe(held);
+  const ensured = await ensureBinding(second.options, held, { vpcId: 'v', serial: 1n });
+  expect(ensured).toEqual({ enrolment: held, revision: 0n });
   expect(second.events).toEqual([]);
 });

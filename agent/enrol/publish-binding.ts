@@ -20,21 +20,28 @@ export interface BindingPublisherOptions {
   readonly now: () => number;
 }
 
+/** Outcome of `ensureBinding`. */
+export interface EnsuredBinding {
+  /** With the binding that is published now. */
+  readonly enrolment: Enrolment;
+  /** Revision of the VPC that carries the binding; 0 where nothing had to be published. */
+  readonly revision: bigint;
+}
+
 /**
  * Makes sure that the service holds a binding of this device that is current: signs a new one, or shows the last one
  * again, or does nothing. A new serial is kept on disk before it is used, so that no two bindings ever share one.
  *
- * @returns the enrolment with the binding that is published now
  * @throws {RpcError} {StateError}
  */
 export async function ensureBinding(
   { keys, client, keep, now }: BindingPublisherOptions,
   enrolment: Enrolment,
   published: PublishedBinding,
-): Promise<Enrolment> {
+): Promise<EnsuredBinding> {
   const nowSeconds = Math.floor(now() / 1000);
   const step = decideBinding(enrolment.binding, published, nowSeconds);
-  if (step.kind === 'none') return enrolment;
+  if (step.kind === 'none') return { enrolment, revision: 0n };
   const serial = step.kind === 'sign' ? step.serial : (enrolment.binding?.serial ?? 1n);
   const notAfterSeconds =
     step.kind === 'sign' || enrolment.binding === undefined
@@ -56,8 +63,8 @@ export async function ensureBinding(
   );
   const next = { ...enrolment, binding: { vpcId, serial, notAfterSeconds } };
   if (step.kind === 'sign') await keep(next);
-  await client.publishBinding({ binding: wireBinding(binding) });
-  return next;
+  const { revision } = await client.publishBinding({ binding: wireBinding(binding) });
+  return { enrolment: next, revision };
 }
 
 function wireBinding(binding: PeerBinding) {

@@ -43,6 +43,8 @@ export interface DeviceRuntimeOptions {
   readonly store: StateStore;
   readonly kept: KeptState;
   readonly enrolment: Enrolment;
+  /** Revision that shows this device to its peers, and them to it: before, the device is not ready. 0 for none. */
+  readonly readyRevision: bigint;
   readonly machine: DeviceMachine;
   /** Client whose calls carry token and proof. */
   readonly client: RpcClient<AgentServiceDefinition>;
@@ -60,7 +62,7 @@ export interface DeviceRuntimeOptions {
 export interface DeviceRuntime {
   /** Puts the kept view in force, then follows the service. Throws what kept the first plan from being put in force. */
   start(): Promise<void>;
-  /** Resolves when a view is in force, or when there will never be one. */
+  /** Resolves when a view of `readyRevision` or later is in force, or when there will never be one. */
   readonly ready: Promise<void>;
   status(): Promise<GetStatusResponse>;
   peers(): Promise<Peer[]>;
@@ -306,7 +308,9 @@ class Runtime implements DeviceRuntime {
       return;
     }
     await this.#keepView(false);
-    if (this.#view !== undefined || this.#end !== undefined) this.#ready.resolve();
+    const isCurrent = this.#appliedRevision >= this.#options.readyRevision;
+    if (isCurrent && this.#appliedRevision > 0n) this.#ready.resolve();
+    if (this.#end !== undefined) this.#ready.resolve();
     if (this.#isStopped) return;
     this.#tellEndpoints(report);
     this.#tellPaths(report);
@@ -411,7 +415,7 @@ class Runtime implements DeviceRuntime {
     try {
       const before = this.#enrolment;
       const publisher = { keys: kept.keys, client, keep, now: () => clock.now() };
-      this.#enrolment = await ensureBinding(publisher, before, published);
+      this.#enrolment = (await ensureBinding(publisher, before, published)).enrolment;
       if (this.#enrolment !== before) this.#bindingTriedAtMs = nowMs;
     } catch (error) {
       this.#bindingTriedAtMs = nowMs;

@@ -17,7 +17,7 @@ import { formatX25519PublicKey } from '@nexodus/wireguard';
 import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
 import { planDevice } from '../dataplane/index.ts';
-import { ensureBinding } from '../enrol/publish-binding.ts';
+import { type EnsuredBinding, ensureBinding } from '../enrol/publish-binding.ts';
 import { createAccessTokens } from '../service-access/access-tokens.ts';
 import {
   checkService,
@@ -284,10 +284,12 @@ class Daemon {
       authorize: (path) => tokens.authorize(path),
     });
     const dataplane = parts.createDataplane(kept.keys.wireGuard);
+    const { enrolment, revision } = await this.#introduced(device, client);
     const runtime = createDeviceRuntime({
       store,
       kept,
-      enrolment: await this.#introduced(device, client),
+      enrolment,
+      readyRevision: revision,
       machine: createDeviceMachine({
         ...options,
         dataplane,
@@ -315,8 +317,8 @@ class Daemon {
   async #introduced(
     { kept, enrolment }: { kept: KeptState; enrolment: Enrolment },
     client: Parameters<typeof ensureBinding>[0]['client'],
-  ): Promise<Enrolment> {
-    if (enrolment.binding !== undefined) return enrolment;
+  ): Promise<EnsuredBinding> {
+    if (enrolment.binding !== undefined) return { enrolment, revision: 0n };
     const { environment, store } = this.#parts;
     let current = enrolment;
     const keep = (next: Enrolment): Promise<void> => {
@@ -327,7 +329,7 @@ class Daemon {
     return ensureBinding(publisher, enrolment, { vpcId: enrolment.vpcId, serial: 0n }).catch(
       (error: unknown) => {
         environment.logger.warn({ error }, 'the binding was not published');
-        return current;
+        return { enrolment: current, revision: 0n };
       },
     );
   }
