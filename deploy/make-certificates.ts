@@ -69,7 +69,8 @@ export async function makeCertificates(options: CertificatesOptions): Promise<st
     ...(await internalFiles(options)),
     'public-ca.pem': publicAuthority.certificatePem,
     'public-ca.key': publicAuthority.key.exportPem(),
-    'public.pem': server.certificatePem,
+    // With the authority's own, which is not sent otherwise: `nexd up --ca-sha256` looks for it in what the service shows.
+    'public.pem': `${server.certificatePem.trimEnd()}\n${publicAuthority.certificatePem}`,
     'public.key': server.key.exportPem(),
     'root-secret': `${randomBytes(ROOT_SECRET_BYTES).toString('hex')}\n`,
   });

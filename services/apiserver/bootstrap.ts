@@ -1,5 +1,10 @@
+import { randomBytes } from 'node:crypto';
+import type { Database } from '@nexodus/database';
 import { GLOBAL_ID_BYTES } from '@nexodus/netip';
+import { createChangeLog } from './database/change-log.ts';
+import { initialSchema } from './database/initial-schema.ts';
 import { defaultVpcOf, insertOrganization } from './identity/user-directory.ts';
+import { type IpamOutbox, putIpamOrder } from './ipam/ipam-outbox.ts';
 import type { ResourceDependencies } from './resources/dependencies.ts';
 import { insertVpc } from './resources/vpc-creation.ts';
 
@@ -34,8 +39,26 @@ export interface Bootstrap {
   renameIssuer(from: string, to: string): Promise<void>;
 }
 
+/** What the bootstrap works with. */
+type BootstrapDependencies = Pick<
+  ResourceDependencies,
+  'database' | 'changeLog' | 'randomBytes'
+> & {
+  ipamOutbox: Pick<IpamOutbox, 'put'>;
+};
+
+/**
+ * The bootstrap for a program that runs beside the apiservers, or before the first of them: it brings the schema up to
+ * date, and running apiservers find what it made at their next look, within a second.
+ */
+export async function openBootstrap(database: Database): Promise<Bootstrap> {
+  await database.migrate([initialSchema]);
+  const changeLog = createChangeLog(database, { publish: () => false });
+  return createBootstrap({ database, changeLog, ipamOutbox: { put: putIpamOrder }, randomBytes });
+}
+
 /** The bootstrap on the apiserver's schema. */
-export function createBootstrap(dependencies: ResourceDependencies): Bootstrap {
+export function createBootstrap(dependencies: BootstrapDependencies): Bootstrap {
   const { database } = dependencies;
   const find = async (): Promise<BootstrapResult | undefined> => {
     const row = await database
@@ -70,7 +93,7 @@ export function createBootstrap(dependencies: ResourceDependencies): Bootstrap {
   };
 }
 
-function make(dependencies: ResourceDependencies, seed: BootstrapSeed): Promise<BootstrapResult> {
+function make(dependencies: BootstrapDependencies, seed: BootstrapSeed): Promise<BootstrapResult> {
   const { owner, serviceAccount } = seed;
   return dependencies.database.transaction(
     async (transaction) => {

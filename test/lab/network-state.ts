@@ -16,15 +16,16 @@ export interface NetworkState {
 
 /** Reads what a machine holds, each list sorted. */
 export async function readNetworkState(host: VirtualHost): Promise<NetworkState> {
-  const [links, addresses, routes, rules, tables, files, processes] = await Promise.all([
+  const [links, addresses, routes, rules, tables, files] = await Promise.all([
     host.run('ls', ['/sys/class/net']),
     host.run('ip', ['-o', 'address', 'show', 'scope', 'global']),
     bothFamilies(host, ['route', 'show', 'table', 'all']),
     bothFamilies(host, ['rule', 'show']),
     host.run('nft', ['list', 'tables']),
     host.run('find', ['/run', '-mindepth', '1', '-not', '-type', 'd']),
-    processesIn(host.namespace),
   ]);
+  // Not before those programs have ended: they run there too.
+  const processes = await processesIn(host.namespace);
   return {
     interfaces: sortedLines(links),
     addresses: sortedLines(addresses),

@@ -5,14 +5,15 @@ import { fileURLToPath } from 'node:url';
 import type { VirtualHost } from '@nexodus/netsim';
 import { labEnvironment } from '../lab/lab-environment.ts';
 
-/** Makes a server that listens on a unix socket reachable at 127.0.0.1:`port` of a host, until the host is closed. */
+/** Makes a server that listens on a unix socket reachable at `address`:`port` of a host, until the host is closed. */
 export async function exposeSocket(
   host: VirtualHost,
   socketPath: string,
   port: number,
+  address = '127.0.0.1',
 ): Promise<void> {
   const script = fileURLToPath(new URL('forward-to-socket.ts', import.meta.url));
-  const program = await host.spawn(process.execPath, [script, String(port), socketPath], {
+  const program = await host.spawn(process.execPath, [script, String(port), socketPath, address], {
     env: labEnvironment(),
   });
   await program.waitForLine(/forwarding/, { deadlineMs: 10_000 });

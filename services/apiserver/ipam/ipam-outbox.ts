@@ -77,13 +77,7 @@ export function createIpamOutbox(options: {
   };
   return {
     put: async (transaction, order) => {
-      await transaction.knex('ipam_outbox').insert({
-        pool_id: order.poolId,
-        owner_id: 'ownerId' in order ? order.ownerId : null,
-        kind: order.kind,
-        request: Buffer.from(encodeOrder(order)),
-        traceparent: activeTraceparent(),
-      });
+      await putIpamOrder(transaction, order);
       transaction.onCommit(() => wake.abort());
     },
     part: {
@@ -98,6 +92,17 @@ export function createIpamOutbox(options: {
       },
     },
   };
+}
+
+/** Leaves an order for the workers of running apiservers, which find it within a second of the commit. */
+export async function putIpamOrder(transaction: Transaction, order: IpamOrder): Promise<void> {
+  await transaction.knex('ipam_outbox').insert({
+    pool_id: order.poolId,
+    owner_id: 'ownerId' in order ? order.ownerId : null,
+    kind: order.kind,
+    request: Buffer.from(encodeOrder(order)),
+    traceparent: activeTraceparent(),
+  });
 }
 
 /** Says the first due order; false when there is none. */

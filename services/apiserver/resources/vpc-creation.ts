@@ -36,7 +36,7 @@ export interface NewVpc {
 export async function insertVpc(
   transaction: Transaction,
   vpc: NewVpc,
-  { changeLog, ipamOutbox }: { changeLog: ChangeLog; ipamOutbox: IpamOutbox },
+  { changeLog, ipamOutbox }: { changeLog: ChangeLog; ipamOutbox: Pick<IpamOutbox, 'put'> },
 ): Promise<VpcRow> {
   const { knex } = transaction;
   const [row] = await knex<VpcRow>('vpcs')
