@@ -2,88 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '@nexodus/clock/testing';
-import { Agent, fetch, type Response } from 'undici';
+import type { TestBrowser } from './test-browser.ts';
 
-/** A person at a browser, for tests: follows redirects, keeps cookies, fills in forms. It runs no script. */
-export interface TestBrowser {
-  /** Opens a page and returns where it ended and what it shows. */
-  open(url: string): Promise<TestPage>;
-  /** Sends the only form of a page with these fields, besides its hidden ones. */
-  submit(page: TestPage, fields: Readonly<Record<string, string>>): Promise<TestPage>;
-  close(): Promise<void>;
-}
-
-/** A page that was reached. */
-export interface TestPage {
-  url: string;
-  status: number;
-  /** What the heading says. */
-  heading: string;
-  text: string;
-  headers: Response['headers'];
-}
-
-/** Redirects that a browser would follow too. */
-const maxRedirects = 10;
-
-/** Opens a browser that trusts one CA. */
-export function openTestBrowser({ ca }: { ca: string }): TestBrowser {
-  const dispatcher = new Agent({ connect: { ca } });
-  const jar = new Map<string, { value: string; path: string }>();
-  const request = async (url: string, form?: URLSearchParams, redirects = 0): Promise<TestPage> => {
-    const { origin, pathname } = new URL(url);
-    const cookies = [...jar].filter(([, { path }]) => pathname.startsWith(path));
-    const response = await fetch(url, {
-      dispatcher,
-      redirect: 'manual',
-      method: form === undefined ? 'GET' : 'POST',
-      body: form?.toString(),
-      headers: {
-        accept: 'text/html',
-        ...(cookies.length === 0
-          ? {}
-          : { cookie: cookies.map(([name, { value }]) => `${name}=${value}`).join('; ') }),
-        ...(form === undefined
-          ? {}
-          : {
-              'content-type': 'application/x-www-form-urlencoded',
-              origin,
-              'sec-fetch-site': 'same-origin',
-            }),
-      },
-    });
-    for (const cookie of response.headers.getSetCookie()) keep(jar, cookie);
-    const location = response.headers.get('location');
-    if (location !== null && redirects < maxRedirects) {
-      await response.arrayBuffer();
-      return request(new URL(location, url).href, undefined, redirects + 1);
-    }
-    const text = await response.text();
-    const heading = /<h1>(.*?)<\/h1>/.exec(text)?.[1] ?? '';
-    return { url, status: response.status, heading, text, headers: response.headers };
-  };
-  return {
-    open: (url) => request(url),
-    submit: (page, fields) => {
-      const action = /<form[^>]* action="([^"]+)"/.exec(page.text)?.[1];
-      if (action === undefined)
-        throw new Error(`no form at ${page.url} (${page.status}): ${page.heading}`);
-      const hidden = page.text.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g);
-      const form = new URLSearchParams(fields);
-      for (const [, name = '', value = ''] of hidden) form.set(name, value);
-      return request(new URL(action, page.url).href, form);
-    },
-    close: () => dispatcher.close(),
-  };
-}
-
-function keep(jar: Map<string, { value: string; path: string }>, cookie: string): void {
-  const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
-  if (name === undefined || value === undefined) return;
-  const path = /; ?path=([^;]+)/i.exec(cookie)?.[1] ?? '/';
-  if (value === '') jar.delete(name);
-  else jar.set(name, { value, path });
-}
+export { openTestBrowser } from './test-browser.ts';
+export type { TestBrowser, TestPage } from './test-browser.ts';
 
 /**
  * Logs in on behalf of a terminal that waits for it (RFC 8628): enters the code, confirms it, logs in, agrees.
