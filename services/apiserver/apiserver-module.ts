@@ -26,7 +26,12 @@ import {
   type ServiceIdentity,
   startRpcServer,
 } from '@nexodus/rpc';
-import { explainFault, logCalls, type ServiceModule, serviceVersion } from '@nexodus/service-process';
+import {
+  explainFault,
+  logCalls,
+  type ServiceModule,
+  serviceVersion,
+} from '@nexodus/service-process';
 import type { Logger } from '@nexodus/telemetry';
 import { type Bootstrap, createBootstrap } from './bootstrap.ts';
 import { createChangeLog } from './database/change-log.ts';

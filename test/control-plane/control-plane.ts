@@ -6,8 +6,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ApiserverModule, createApiserverModule } from '@nexodus/apiserver';
 import {
+  type ApiserverModule,
+  type ApiserverModuleOptions,
+  createApiserverModule,
+} from '@nexodus/apiserver';
+import {
+  type CertificateAuthority,
   createCertificateAuthority,
   issueServerCertificate,
   issueServiceCertificate,
@@ -74,6 +79,10 @@ export interface ControlPlaneOptions {
   softState?: SoftStateStore;
   /** Known besides `testAudience`, and before it. Default: none. */
   audience?: string;
+  /** That people log in with. Default: one that nobody can. */
+  issuers?: ApiserverModuleOptions['issuers'];
+  /** CA of the public certificate. Default: one of its own. */
+  publicCa?: CertificateAuthority;
 }
 
 /** Starts everything. */
@@ -119,11 +128,7 @@ async function build(
     logger,
     meter,
   });
-  const publicCa = await createCertificateAuthority({
-    commonName: 'Nexodus test CA',
-    now: new Date(),
-    years: 1,
-  });
+  const publicCa = options.publicCa ?? (await createPublicCa());
   const certificate = await issueServerCertificate({
     ca: publicCa,
     dnsNames: ['localhost'],
@@ -140,7 +145,7 @@ async function build(
     clock,
     logger,
     rootSecret: randomBytes(32),
-    issuers: [{ url: 'https://issuer.invalid', clientId: 'nexodus-cli' }],
+    issuers: options.issuers ?? [{ url: 'https://issuer.invalid', clientId: 'nexodus-cli' }],
     audiences: [...new Set([audience, testAudience])],
     consoleUrl: 'https://console.invalid',
     publicListen: {
@@ -183,6 +188,10 @@ async function build(
     stopDatabase: databases.stopServer,
     stop: () => stack.disposeAsync(),
   };
+}
+
+function createPublicCa(): Promise<CertificateAuthority> {
+  return createCertificateAuthority({ commonName: 'Nexodus test CA', now: new Date(), years: 1 });
 }
 
 async function openDatabases(stack: AsyncDisposableStack): Promise<{

@@ -1,4 +1,8 @@
-import { AgentServiceDefinition, type EnrollResponse } from '@nexodus/contracts/agent';
+import {
+  AgentServiceDefinition,
+  type EnrollRequest,
+  type EnrollResponse,
+} from '@nexodus/contracts/agent';
 import {
   createClientAssertion,
   type DevicePrivateKey,
@@ -32,7 +36,7 @@ export interface EnrolmentWishes {
   registrationKey: string;
   hostname?: string;
   /** Replaces parts of the request after the proofs were made. */
-  tamper?: Partial<{ wireguardPublicKey: Buffer; signature: Buffer; cookie: Buffer }>;
+  tamper?: Partial<EnrollRequest>;
   audience?: string;
 }
 

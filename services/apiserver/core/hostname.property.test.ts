@@ -17,8 +17,8 @@ test('whatever a machine calls itself, it gets a label, and a suffixed label is 
     fc.property(fc.string(), fc.integer({ min: 2, max: 1e9 }), (wish, n) => {
       const label = toLabel(wish);
       expect(isLabel(label)).toBe(true);
-      expect(isLabel(suffixedLabel(label, n))).toBe(true);
-      expect(suffixedLabel(label, n)).not.toBe(label);
+      expect(isLabel(suffixedLabel(label, String(n)))).toBe(true);
+      expect(suffixedLabel(label, String(n))).not.toBe(label);
     }),
   );
 });

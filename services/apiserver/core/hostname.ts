@@ -19,8 +19,8 @@ export function toLabel(wish: string): string {
   return label === '' ? 'device' : label;
 }
 
-/** The label with a number, for the n-th machine (n >= 2) that wants it: "web", "web-2", "web-3". */
-export function suffixedLabel(label: string, n: number): string {
-  const suffix = `-${n}`;
+/** The label with an ending of at most 32 of a-z and 0-9, for one more who wants it: "web", "web-2", "web-3". */
+export function suffixedLabel(label: string, ending: string): string {
+  const suffix = `-${ending}`;
   return `${label.slice(0, longestLabel - suffix.length).replace(/-+$/, '')}${suffix}`;
 }

@@ -5,6 +5,7 @@ import type { Database } from '@nexodus/database';
 import { RegistrationKeyError, parseRegistrationKey } from '@nexodus/device-identity';
 import { failedPrecondition, notFound, unauthenticated } from '@nexodus/rpc';
 import { isUuid } from '../core/uuid.ts';
+import type { Actor } from '../identity/audit-log.ts';
 import type { Authorizer } from '../identity/authorizer.ts';
 import { type Caller, callerGrants } from '../identity/caller.ts';
 import type { RegistrationKeyRow } from '../resources/registration-key-service.ts';
@@ -22,7 +23,7 @@ export interface Admission {
   key: RegistrationKeyRow | undefined;
   ownerUserId: string | null;
   /** Whom the audit log names. */
-  actor: Caller;
+  actor: Actor;
 }
 
 /** The credential of an Enroll request. */
@@ -109,7 +110,8 @@ async function admitByKey(
       `this registration key joins the VPC "${vpc.name}" only`,
     );
   }
-  return { vpc, key, ownerUserId: key.owner_user_id, actor: { kind: 'anonymous', source } };
+  const actor: Actor = { kind: 'registration_key', id: key.prefix, source };
+  return { vpc, key, ownerUserId: key.owner_user_id, actor };
 }
 
 async function admitUser(

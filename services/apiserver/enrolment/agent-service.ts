@@ -20,6 +20,7 @@ import {
   InvalidKeyError,
   wireGuardPublicKeyFromBytes,
 } from '@nexodus/wireguard';
+import { textViolations } from '../core/text-field.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { TokenExchange } from '../identity/token-exchange.ts';
 import type { UsedTokens } from '../identity/used-tokens.ts';
@@ -88,6 +89,7 @@ async function enroll(
   request: EnrollRequest,
   caller: Caller,
 ): Promise<EnrollResponse> {
+  checkTexts(request);
   const now = new Date(dependencies.clock.now());
   const cookie = readCookie(dependencies, request, now);
   const entitlement = readEntitlement(request.credential, caller);
@@ -99,6 +101,21 @@ async function enroll(
   const { database, authorizer } = dependencies;
   const admission = await admit({ database, authorizer, now }, entitlement, request, caller.source);
   return enrolDevice(dependencies, request, admission);
+}
+
+/** Longest wishes, in characters: a name of the DNS (RFC 1035 section 2.3.4), and what nothing of ours exceeds. */
+const longestTexts = { hostname: 253, os: 253, vpc: 100, organization: 100 } as const;
+
+function checkTexts(request: EnrollRequest): void {
+  const fields = ['hostname', 'os', 'vpc', 'organization'] as const;
+  const violations: FieldViolation[] = fields.flatMap((field) =>
+    textViolations(field, request[field], { max: longestTexts[field] }),
+  );
+  if (request.credential?.$case === 'registrationKey' && request.organization !== '') {
+    const description = 'is not for a registration key, which names its organization itself';
+    violations.push({ field: 'organization', description });
+  }
+  if (violations.length > 0) throw invalidArgument(violations);
 }
 
 function readCookie(

@@ -6,6 +6,9 @@ import { deviceImage } from '../database/change-log.ts';
 import type { ResourceDependencies } from '../resources/dependencies.ts';
 import { type DeviceRow, groupsOfDevices, lockDevice } from '../resources/device-rows.ts';
 
+/** Highest serial that is taken: what a bigint column holds. */
+const highestSerial = 2n ** 63n - 1n;
+
 /**
  * Stores a device's binding and makes it part of the VPC's log: peers see the device from then on.
  *
@@ -39,7 +42,11 @@ export async function publishBinding(
       const [changed] = await transaction
         .knex<DeviceRow>('devices')
         .where({ id: deviceId })
-        .update({ binding: encoded, binding_serial: binding.serial })
+        .update({
+          binding: encoded,
+          binding_serial: binding.serial,
+          version: row.version + 1,
+        })
         .returning('*');
       if (changed === undefined) throw notFound('device', deviceId);
       const groups = await groupsOfDevices(transaction.knex, [deviceId]);
@@ -63,6 +70,7 @@ function check(row: DeviceRow, binding: PeerBinding, now: Date): void {
   const refuse = (field: string, description: string): never => {
     throw invalidArgument([{ field: `binding.${field}`, description }]);
   };
+  if (binding.serial > highestSerial) refuse('serial', `must not be above ${highestSerial}`);
   if (binding.deviceId !== row.id) refuse('device_id', 'is not this device');
   if (binding.vpcId !== row.vpc_id) refuse('vpc_id', 'is not the VPC that this device is in');
   if (!row.wireguard_public_key.equals(binding.wireguardPublicKey)) {

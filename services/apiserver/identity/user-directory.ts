@@ -125,7 +125,7 @@ async function insertUser(
   if (user === undefined) throw new Error('PostgreSQL returned no row for an insert');
   const label = toLabel(identity.email.split('@')[0] || identity.displayName);
   const organizationId = await insertOrganization(transaction, {
-    name: attempt === 1 ? label : suffixedLabel(label, attempt),
+    name: attempt === 1 ? label : suffixedLabel(label, String(attempt)),
     globalId: dependencies.randomBytes(GLOBAL_ID_BYTES),
   });
   await knex('memberships').insert({

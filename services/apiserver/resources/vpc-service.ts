@@ -186,6 +186,8 @@ async function deleteVpc(
   await dependencies.database.transaction(
     async (transaction) => {
       const { knex } = transaction;
+      // Enrolments lock the registration key before the VPC.
+      await knex('registration_keys').where({ vpc_id: id }).orderBy('id').forUpdate().select('id');
       const row = await knex<VpcRow>('vpcs').where({ id }).forUpdate().first();
       if (row === undefined) throw notFound('vpc', id);
       requireEtag(etag, vpcEtag(row), 'vpc');
