@@ -39,4 +39,5 @@ export {
 export type { IpRange } from './ip-range.ts';
 export { GLOBAL_ID_BYTES, uniqueLocalPrefix } from './unique-local-prefix.ts';
 export { addressKind } from './address-kind.ts';
+export { isPrefixOf, parseAssignablePrefix } from './assignable-prefix.ts';
 export type { AddressKind } from './address-kind.ts';

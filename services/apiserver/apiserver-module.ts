@@ -48,7 +48,8 @@ import { createServiceInfoService, createTokenService } from './identity/token-s
 import { createHousekeeping, expiryChores } from './database/housekeeping.ts';
 import { createUsedTokens, type UsedTokens } from './identity/used-tokens.ts';
 import { createUserDirectory } from './identity/user-directory.ts';
-import { createIpamOutbox, type IpamClient } from './ipam/ipam-outbox.ts';
+import type { IpamClient } from './ipam/ipam-orders.ts';
+import { createIpamOutbox } from './ipam/ipam-outbox.ts';
 import { createNetworkMap, type NetworkMap } from './network-map/network-map.ts';
 import type { ResourceDependencies } from './resources/dependencies.ts';
 import { createEphemeralDevices } from './resources/ephemeral-devices.ts';

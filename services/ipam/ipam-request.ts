@@ -1,9 +1,15 @@
 /** Reading of requests: every text is checked here and nowhere else. */
 import type { ReserveAddressesRequest } from '@nexodus/contracts/ipam';
-import { InvalidAddressError, type IpAddress, type IpFamily, parseIpAddress } from '@nexodus/netip';
+import {
+  InvalidAddressError,
+  type IpAddress,
+  type IpFamily,
+  parseAssignablePrefix,
+  parseIpAddress,
+} from '@nexodus/netip';
 import { type FieldViolation, invalidArgument } from '@nexodus/rpc';
 import type { Reservation } from './address-book.ts';
-import { type AddressPool, isAddressOf, parsePoolPrefix } from './core/address-pool.ts';
+import { type AddressPool, isAddressOf } from './core/address-pool.ts';
 import { type OwnerId, parseOwnerId, parsePoolId, type PoolId } from './core/ids.ts';
 
 /** Life of a lease that the request does not state, and the longest that it may state (ipam.proto). */
@@ -34,8 +40,8 @@ export function readPool(request: {
   ipv6Prefix: string;
 }): AddressPool {
   const id = readPoolId(request.poolId);
-  const ipv4 = parsePoolPrefix(4, request.ipv4Prefix);
-  const ipv6 = parsePoolPrefix(6, request.ipv6Prefix);
+  const ipv4 = parseAssignablePrefix(4, request.ipv4Prefix);
+  const ipv6 = parseAssignablePrefix(6, request.ipv6Prefix);
   if ('prefix' in ipv4 && 'prefix' in ipv6) {
     return { id, ipv4Prefix: ipv4.prefix, ipv6Prefix: ipv6.prefix };
   }

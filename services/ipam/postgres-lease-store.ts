@@ -5,6 +5,7 @@ import {
   type IpAddress,
   type IpFamily,
   type IpPrefix,
+  isPrefixOf,
   lastAddress,
   parseIpAddress,
   parseIpPrefix,
@@ -14,7 +15,6 @@ import {
   type AddressPair,
   type AddressPool,
   isAddressOf,
-  isPrefixOf,
   usableRange,
 } from './core/address-pool.ts';
 import type { Holding } from './core/holding.ts';

@@ -168,7 +168,9 @@ CREATE TABLE ipam_outbox (
   request bytea NOT NULL,
   traceparent text NOT NULL,
   attempts integer NOT NULL DEFAULT 0,
-  run_after timestamptz NOT NULL DEFAULT now()
+  run_after timestamptz NOT NULL DEFAULT now(),
+  -- Set for an order that ipam will never take: it is kept for people to look at, and holds up no other.
+  failed_at timestamptz
 );
 CREATE INDEX ipam_outbox_by_pool ON ipam_outbox (pool_id, id);
 

@@ -1,7 +1,7 @@
 import type { EnrollRequest, EnrollResponse } from '@nexodus/contracts/agent';
 import { isForeignKeyViolation, isUnavailable, isUniqueViolation } from '@nexodus/database';
 import { notFound } from '@nexodus/rpc';
-import type { IpamClient } from '../ipam/ipam-outbox.ts';
+import type { IpamClient } from '../ipam/ipam-orders.ts';
 import type { ResourceDependencies } from '../resources/dependencies.ts';
 import type { DeviceRow } from '../resources/device-rows.ts';
 import type { Admission } from './admission.ts';

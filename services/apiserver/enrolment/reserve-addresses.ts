@@ -1,6 +1,6 @@
 import type { Clock } from '@nexodus/clock';
 import { isRpcError, type RpcError, Status, unavailable } from '@nexodus/rpc';
-import type { IpamClient } from '../ipam/ipam-outbox.ts';
+import type { IpamClient } from '../ipam/ipam-orders.ts';
 
 /** Addresses that are leased to a device to be. */
 export interface LeasedAddresses {

@@ -3,32 +3,17 @@
  *
  * No RPC is made inside a transaction: it leaves a row here, and a worker says it afterwards, again and again until ipam
  * has answered. All of ipam's methods are idempotent, so saying a thing twice does no harm. Rows about one owner, or about
- * a pool as a whole, keep their order: a release never overtakes the confirmation before it.
+ * a pool as a whole, keep their order: a release never overtakes the confirmation before it. An order that ipam refuses as
+ * such is put aside and holds up no other.
  */
 import type { Clock } from '@nexodus/clock';
-import {
-  ConfirmAddressesRequest,
-  CreatePoolRequest,
-  DeletePoolRequest,
-  type IpamServiceDefinition,
-  ReleaseAddressesRequest,
-  ReserveAddressesRequest,
-} from '@nexodus/contracts/ipam';
 import type { Database, Transaction } from '@nexodus/database';
 import type { Part } from '@nexodus/lifecycle';
-import { isRpcError, type RpcClient, Status } from '@nexodus/rpc';
+import { isRpcError, Status } from '@nexodus/rpc';
 import type { Logger } from '@nexodus/telemetry';
+import { type Meter, metrics } from '@opentelemetry/api';
 import { activeTraceparent, underTraceparent } from '../database/traceparent.ts';
-
-/** ipam as the apiserver calls it. */
-export type IpamClient = RpcClient<typeof IpamServiceDefinition>;
-
-/** Something to say to ipam. */
-export type IpamOrder =
-  | { kind: 'create-pool'; poolId: string; ipv4Prefix: string; ipv6Prefix: string }
-  | { kind: 'delete-pool'; poolId: string }
-  | { kind: 'confirm'; poolId: string; ownerId: string; ipv4Address: string; ipv6Address: string }
-  | { kind: 'release'; poolId: string; ownerId: string };
+import { encodeOrder, type IpamClient, type IpamOrder, sayOrder } from './ipam-orders.ts';
 
 /** The outbox. */
 export interface IpamOutbox {
@@ -44,6 +29,18 @@ const claimSeconds = 30;
 /** Longest pause between two looks at the outbox, in milliseconds: what another replica left behind is found then. */
 const pollMs = 1_000;
 
+/** What the worker works with. */
+export interface IpamOutboxOptions {
+  database: Database;
+  ipam: IpamClient;
+  clock: Clock;
+  logger: Logger;
+  /** Default: the process's. */
+  meter?: Meter;
+}
+
+type Outcome = 'done' | 'postponed' | 'refused';
+
 interface OutboxRow {
   id: bigint;
   kind: IpamOrder['kind'];
@@ -53,13 +50,12 @@ interface OutboxRow {
 }
 
 /** Makes the outbox. */
-export function createIpamOutbox(options: {
-  database: Database;
-  ipam: IpamClient;
-  clock: Clock;
-  logger: Logger;
-}): IpamOutbox {
+export function createIpamOutbox(options: IpamOutboxOptions): IpamOutbox {
   const { clock, logger } = options;
+  const meter = options.meter ?? metrics.getMeter('@nexodus/apiserver');
+  const orders = meter.createCounter('nexodus.ipam_outbox.orders', {
+    description: 'Orders that were said to ipam, by kind and outcome; refused ones are put aside.',
+  });
   const stopping = new AbortController();
   let wake = new AbortController();
   let running: Promise<void> | undefined;
@@ -68,9 +64,12 @@ export function createIpamOutbox(options: {
       const woken = wake.signal;
       const worked = await workOnce(options).catch((error: unknown) => {
         logger.warn({ error }, 'ipam outbox cannot be read');
-        return false;
+        return undefined;
       });
-      if (worked) continue;
+      if (worked !== undefined) {
+        orders.add(1, worked);
+        continue;
+      }
       await clock.wait(pollMs, AbortSignal.any([woken, stopping.signal]));
       if (wake.signal.aborted) wake = new AbortController();
     }
@@ -105,32 +104,45 @@ export async function putIpamOrder(transaction: Transaction, order: IpamOrder): 
   });
 }
 
-/** Says the first due order; false when there is none. */
-async function workOnce(options: {
-  database: Database;
-  ipam: IpamClient;
-  logger: Logger;
-}): Promise<boolean> {
-  const { database, ipam, logger } = options;
-  const row = await claim(database);
-  if (row === undefined) return false;
+/** Says the first due order; undefined when there is none. */
+async function workOnce(
+  options: IpamOutboxOptions,
+): Promise<{ kind: string; outcome: Outcome } | undefined> {
+  const row = await claim(options.database);
+  if (row === undefined) return undefined;
+  const { knex } = options.database;
+  // Another replica takes the row over when its claim ends: then it is no longer this one's to say or to change.
+  const own = { id: row.id, attempts: row.attempts };
+  const isOwn = async (): Promise<boolean> =>
+    (await knex('ipam_outbox').where(own).first('id')) !== undefined;
   try {
-    await underTraceparent(row.traceparent, () => say(ipam, row));
-    await database.knex('ipam_outbox').where({ id: row.id }).delete();
+    await underTraceparent(row.traceparent, () => sayOrder(options, row, isOwn));
+    await knex('ipam_outbox').where(own).delete();
+    return { kind: row.kind, outcome: 'done' };
   } catch (error) {
-    const pauseSeconds = Math.min(60, 0.2 * 2 ** row.attempts);
-    const isOutage =
-      isRpcError(error, Status.UNAVAILABLE) || isRpcError(error, Status.DEADLINE_EXCEEDED);
-    logger[isOutage ? 'warn' : 'error'](
-      { error, kind: row.kind, attempts: row.attempts },
-      'ipam order failed',
-    );
-    await database
-      .knex('ipam_outbox')
-      .where({ id: row.id })
-      .update({ run_after: database.knex.raw("now() + ? * interval '1 second'", [pauseSeconds]) });
+    const { outcome, change } = afterFailure(options, row, error);
+    await knex('ipam_outbox').where(own).update(change);
+    return { kind: row.kind, outcome };
   }
-  return true;
+}
+
+/** What becomes of an order that failed: said again later, or put aside when ipam will never take it. */
+function afterFailure(
+  { database: { knex }, logger }: IpamOutboxOptions,
+  { kind, attempts }: OutboxRow,
+  error: unknown,
+): { outcome: Outcome; change: Record<string, unknown> } {
+  const fields = { error, kind, attempts };
+  if (isRpcError(error, Status.INVALID_ARGUMENT)) {
+    logger.error(fields, 'ipam order was refused and put aside');
+    return { outcome: 'refused', change: { failed_at: knex.fn.now() } };
+  }
+  const isOutage =
+    isRpcError(error, Status.UNAVAILABLE) || isRpcError(error, Status.DEADLINE_EXCEEDED);
+  logger[isOutage ? 'warn' : 'error'](fields, 'ipam order failed');
+  const pauseSeconds = Math.min(60, 0.2 * 2 ** attempts);
+  const runAfter = knex.raw("now() + ? * interval '1 second'", [pauseSeconds]);
+  return { outcome: 'postponed', change: { run_after: runAfter } };
 }
 
 async function claim(database: Database): Promise<OutboxRow | undefined> {
@@ -138,55 +150,14 @@ async function claim(database: Database): Promise<OutboxRow | undefined> {
     `UPDATE ipam_outbox SET attempts = attempts + 1, run_after = now() + ? * interval '1 second'
       WHERE id = (
         SELECT o.id FROM ipam_outbox o
-         WHERE o.run_after <= now()
+         WHERE o.run_after <= now() AND o.failed_at IS NULL
            AND NOT EXISTS (
              SELECT FROM ipam_outbox earlier
-              WHERE earlier.pool_id = o.pool_id AND earlier.id < o.id
+              WHERE earlier.pool_id = o.pool_id AND earlier.id < o.id AND earlier.failed_at IS NULL
                 AND (earlier.owner_id IS NULL OR o.owner_id IS NULL OR earlier.owner_id = o.owner_id))
          ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED)
       RETURNING id, kind, request, traceparent, attempts`,
     [claimSeconds],
   );
   return rows[0];
-}
-
-function encodeOrder(order: IpamOrder): Uint8Array {
-  switch (order.kind) {
-    case 'create-pool':
-      return CreatePoolRequest.encode(order).finish();
-    case 'delete-pool':
-      return DeletePoolRequest.encode(order).finish();
-    case 'confirm':
-      return ReserveAddressesRequest.encode({ ...order, lease: undefined }).finish();
-    case 'release':
-      return ReleaseAddressesRequest.encode(order).finish();
-  }
-}
-
-async function say(ipam: IpamClient, row: OutboxRow): Promise<void> {
-  switch (row.kind) {
-    case 'create-pool':
-      await ipam.createPool(CreatePoolRequest.decode(row.request));
-      return;
-    case 'delete-pool':
-      await ipam.deletePool(DeletePoolRequest.decode(row.request));
-      return;
-    case 'confirm':
-      await confirm(ipam, ReserveAddressesRequest.decode(row.request));
-      return;
-    case 'release':
-      await ipam.releaseAddresses(ReleaseAddressesRequest.decode(row.request));
-  }
-}
-
-/** Confirms; when the lease has ended, reserves the very same addresses again first. */
-async function confirm(ipam: IpamClient, reservation: ReserveAddressesRequest): Promise<void> {
-  const wanted = ConfirmAddressesRequest.fromPartial(reservation);
-  try {
-    await ipam.confirmAddresses(wanted);
-  } catch (error) {
-    if (!isRpcError(error, Status.FAILED_PRECONDITION)) throw error;
-    await ipam.reserveAddresses(reservation);
-    await ipam.confirmAddresses(wanted);
-  }
 }

@@ -5,13 +5,7 @@ import {
   type VpcServiceImplementation,
 } from '@nexodus/contracts/api';
 import { isUniqueViolation } from '@nexodus/database';
-import {
-  addressKind,
-  formatIpPrefix,
-  InvalidAddressError,
-  type IpFamily,
-  parseIpPrefix,
-} from '@nexodus/netip';
+import { type IpFamily, parseAssignablePrefix } from '@nexodus/netip';
 import {
   failedPrecondition,
   type FieldViolation,
@@ -21,6 +15,7 @@ import {
   Status,
 } from '@nexodus/rpc';
 import { isLabel } from '../core/hostname.ts';
+import { textViolations } from '../core/text-field.ts';
 import { isUuid } from '../core/uuid.ts';
 import { chosenOrganization } from '../identity/authorizer.ts';
 import type { Caller } from '../identity/caller.ts';
@@ -32,9 +27,6 @@ import { defaultIpv4Prefix, insertVpc, type VpcRow } from './vpc-creation.ts';
 
 /** Longest description, in characters. */
 const longestDescription = 500;
-
-/** Longest prefixes that still hold a useful number of devices: what ipam takes. */
-const longestPrefix: Readonly<Record<IpFamily, number>> = { 4: 29, 6: 120 };
 
 /** Handlers of nexodus.api.v1.VpcService. */
 export function createVpcService(
@@ -141,12 +133,9 @@ function validate(request: CreateVpcRequest): {
       description: 'must be 1-63 of a-z, 0-9 and "-", not at the ends',
     });
   }
-  if (request.description.length > longestDescription) {
-    violations.push({
-      field: 'description',
-      description: `must not exceed ${longestDescription} characters`,
-    });
-  }
+  violations.push(
+    ...textViolations('description', request.description, { max: longestDescription }),
+  );
   const ipv4Prefix = request.ipv4Prefix === '' ? defaultIpv4Prefix : request.ipv4Prefix;
   const ipv6Prefix = request.ipv6Prefix === '' ? undefined : request.ipv6Prefix;
   violations.push(...prefixViolations('ipv4_prefix', ipv4Prefix, 4));
@@ -156,24 +145,8 @@ function validate(request: CreateVpcRequest): {
 }
 
 function prefixViolations(field: string, text: string, family: IpFamily): FieldViolation[] {
-  try {
-    const prefix = parseIpPrefix(text);
-    const canonical = formatIpPrefix(prefix);
-    if (prefix.address.family !== family)
-      return [{ field, description: `must be an IPv${family} prefix` }];
-    if (canonical !== text) return [{ field, description: `write it as ${canonical}` }];
-    if (prefix.length > longestPrefix[family]) {
-      return [{ field, description: `is too small: at most /${longestPrefix[family]}` }];
-    }
-    const kind = addressKind(prefix.address);
-    if (['loopback', 'link-local', 'multicast', 'unspecified'].includes(kind)) {
-      return [{ field, description: `${kind} addresses cannot be given to devices` }];
-    }
-    return [];
-  } catch (error) {
-    if (error instanceof InvalidAddressError) return [{ field, description: error.message }];
-    throw error;
-  }
+  const read = parseAssignablePrefix(family, text);
+  return 'problem' in read ? [{ field, description: read.problem }] : [];
 }
 
 async function deleteVpc(
