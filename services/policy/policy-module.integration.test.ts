@@ -8,7 +8,11 @@ import {
   type WatchVpcsResponse,
   type VpcSnapshot,
 } from '@nexodus/contracts/event';
-import { PolicyServiceDefinition, PrincipalKind } from '@nexodus/contracts/policy';
+import {
+  type CompileResponse,
+  PolicyServiceDefinition,
+  PrincipalKind,
+} from '@nexodus/contracts/policy';
 import { type RunningParts, startParts } from '@nexodus/lifecycle';
 import {
   type BoundService,
@@ -119,8 +123,18 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const compile = (from: bigint, to: bigint, incarnation = logIncarnation) =>
-  client.compile({ vpcId, logIncarnation: incarnation, from, to });
+async function compile(
+  from: bigint,
+  to: bigint,
+  incarnation = logIncarnation,
+): Promise<CompileResponse> {
+  const whole: CompileResponse = { shown: [], hidden: [] };
+  for await (const piece of client.compile({ vpcId, logIncarnation: incarnation, from, to })) {
+    whole.shown.push(...piece.shown);
+    whole.hidden.push(...piece.hidden);
+  }
+  return whole;
+}
 
 async function refusal(call: Promise<unknown>): Promise<RpcError> {
   try {
@@ -179,6 +193,20 @@ describe('while the change logs are followed', () => {
   beforeEach(async () => {
     await serveChanges();
     await followed();
+  });
+
+  test('an answer with more pairs than one piece holds comes whole', async () => {
+    const many = Array.from({ length: 200 }, (_, index) =>
+      device(`m${index}`, { host: 100 + index, groups: ['g'] }),
+    );
+    const changes = many.map((after) => ({ before: undefined, after }));
+    logs.send({ $case: 'change', value: { vpcId, revision: 11n, changes } });
+    const { shown } = await compile(0n, 11n);
+    expect(
+      new Set(
+        shown.map(({ firstDeviceId, secondDeviceId }) => `${firstDeviceId} ${secondDeviceId}`),
+      ).size,
+    ).toBe((201 * 200) / 2);
   });
 
   test('exactly the interval is answered, again and again', async () => {

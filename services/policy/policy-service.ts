@@ -71,11 +71,14 @@ function decide(
   }
 }
 
-async function compile(
+/** Pairs of one piece of an answer: about 800 KB. */
+const pairsOfPiece = 10_000;
+
+async function* compile(
   { vpcs, metrics, compileWaitMs }: PolicyServiceOptions,
   { vpcId, logIncarnation, from, to }: CompileRequest,
   { signal }: RpcContext<ServiceIdentity>,
-): Promise<CompileResponse> {
+): AsyncGenerator<CompileResponse> {
   if (from > to) throw invalidArgument([{ field: 'from', description: 'must not be above to' }]);
   const question = { vpcId, logIncarnation, from, to };
   const answer = await vpcs.compile(question, { waitMs: compileWaitMs, signal });
@@ -87,7 +90,12 @@ async function compile(
   }
   const { shown, hidden } = answer.changes;
   metrics.compiled('known', shown.length + hidden.length);
-  return { shown: shown.map(toMessage), hidden: hidden.map(toMessage) };
+  for (const piece of piecesOf(shown)) yield { shown: piece.map(toMessage), hidden: [] };
+  for (const piece of piecesOf(hidden)) yield { shown: [], hidden: piece.map(toMessage) };
+}
+
+function* piecesOf(pairs: readonly DevicePair[]): Generator<readonly DevicePair[]> {
+  for (let at = 0; at < pairs.length; at += pairsOfPiece) yield pairs.slice(at, at + pairsOfPiece);
 }
 
 function toMessage({ first, second }: DevicePair): CompileResponse['shown'][number] {

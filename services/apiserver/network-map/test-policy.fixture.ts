@@ -58,22 +58,25 @@ export class TestPolicy {
     await this.#running;
   }
 
-  readonly compile: RpcClient<typeof PolicyServiceDefinition>['compile'] = (request) => {
+  readonly compile: RpcClient<typeof PolicyServiceDefinition>['compile'] = (request) =>
+    this.#answer(request);
+
+  async *#answer(request: Parameters<TestPolicy['compile']>[0]): AsyncGenerator<CompileResponse> {
     const { vpcId = '', logIncarnation } = request;
     const from = BigInt(request.from ?? 0n);
     const to = BigInt(request.to ?? 0n);
     const vpc = this.#followed.get(vpcId);
     if (this.isDown || vpc === undefined || vpc.head < to) {
-      return Promise.reject(unavailable('not there yet'));
+      throw unavailable('not there yet');
     }
     const before = vpc.states.get(from);
     const after = vpc.states.get(to);
     const isKept = from === 0n || before !== undefined;
     if (!isKept || after === undefined || vpc.logIncarnation !== logIncarnation) {
-      return Promise.reject(failedPrecondition('INTERVAL_COMPACTED', 'ask with from 0'));
+      throw failedPrecondition('INTERVAL_COMPACTED', 'ask with from 0');
     }
-    return Promise.resolve(differenceOf(from === 0n ? undefined : before, after));
-  };
+    yield differenceOf(from === 0n ? undefined : before, after);
+  }
 
   async #follow(client: RpcClient<typeof ChangeServiceDefinition>): Promise<void> {
     const { signal } = this.#stopping;

@@ -17,6 +17,7 @@ import { Bell } from './bell.ts';
 import type { LogFollower, SeenChange } from './log-follower.ts';
 import type { NetworkMapMetrics } from './network-map-metrics.ts';
 import { outsideTraces, withinTrace } from './trace-context.ts';
+import { wholeAnswer } from './whole-answer.ts';
 
 /** What trackers need. */
 export interface VpcTrackerOptions {
@@ -37,6 +38,9 @@ const MAX_PENDING = 4_096;
 
 /** Changes that are looked through for removals that a waiting device has not heard of. */
 const MAX_MISSED = 4_096;
+
+/** What all pieces of an answer may take: some seconds for the pairs of thousands of devices. */
+const COMPILE_TIMEOUT_MS = 30_000;
 
 /** Timers hold 24 days at most; keys live for 180. */
 const MAX_TIMER_MS = 60 * 60_000;
@@ -257,7 +261,12 @@ export class VpcTracker {
     const traceparent = this.#trail.findLast((seen) => seen.traceparent !== '')?.traceparent ?? '';
     try {
       const { shown, hidden } = await withinTrace(traceparent, () =>
-        policy.compile({ vpcId, logIncarnation, from, to }, { signal }),
+        wholeAnswer(
+          policy.compile(
+            { vpcId, logIncarnation, from, to },
+            { signal, timeoutMs: COMPILE_TIMEOUT_MS },
+          ),
+        ),
       );
       return from === 0n ? { kind: 'whole', shown } : { kind: 'difference', shown, hidden };
     } catch (error) {
