@@ -10,7 +10,7 @@ import type { NameServer, NameServerAddress } from './name-server.ts';
  * The loopback address of the name server: its own, so that a DNS server of the machine on 127.0.0.1 or 127.0.0.53
  * stays undisturbed; 127.100.64.0/24 after the default VPC prefix.
  */
-export const NAME_SERVER_ADDRESS: NameServerAddress = { address: '127.100.64.53', port: 53 };
+const NAME_SERVER_ADDRESS: NameServerAddress = { address: '127.100.64.53', port: 53 };
 
 /** What `createNames` needs. */
 export interface NamesOptions {

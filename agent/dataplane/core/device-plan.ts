@@ -3,7 +3,7 @@ import { DataplaneError } from '../dataplane-error.ts';
 import { canonicalCidr, canonicalEndpoint, cidrContains, isHostCidr } from './cidr.ts';
 
 /** Default MTU of the tunnel in bytes: the IPv6 minimum, which every underlay carries (RFC 8200 section 5). */
-export const TUNNEL_MTU_BYTES = 1280;
+const TUNNEL_MTU_BYTES = 1280;
 
 /** A peer as the tunnel holds it. */
 export interface PlanPeer {
