@@ -54,10 +54,14 @@ export function invalidArgument(violations: readonly FieldViolation[]): RpcError
   return new RpcError(Status.INVALID_ARGUMENT, message, { violations });
 }
 
-/** NOT_FOUND; also the answer for what the caller may not know of. */
+/**
+ * NOT_FOUND; also the answer for what the caller may not know of. "registration-key" and "registration key" give the same
+ * error: by another spelling in another place it could be told apart what is hidden and what is absent.
+ */
 export function notFound(kind: string, name: string): RpcError {
-  return new RpcError(Status.NOT_FOUND, `${kind} "${name}" not found`, {
-    resource: { kind, name },
+  const words = kind.replaceAll('-', ' ');
+  return new RpcError(Status.NOT_FOUND, `${words} "${name}" not found`, {
+    resource: { kind: words, name },
   });
 }
 

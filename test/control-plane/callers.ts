@@ -44,6 +44,18 @@ export function anonymousCaller(plane: ControlPlane): ApiCaller {
   };
 }
 
+/** Calls as a person, by an ID token. */
+export function userCaller(plane: ControlPlane, idToken: string): ApiCaller {
+  const { channel, close } = anonymousCaller(plane);
+  const authorization = `Bearer ${idToken}`;
+  return {
+    channel,
+    client: (definition) =>
+      createRpcClient(definition, channel, { authorize: () => Promise.resolve({ authorization }) }),
+    close,
+  };
+}
+
 /** Calls as a service account. */
 export async function accountCaller(
   plane: ControlPlane,
