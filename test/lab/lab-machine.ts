@@ -30,6 +30,8 @@ export interface LabMachine {
   readonly vpcId: string;
   /** WireGuard public key, base64. */
   readonly publicKey: string;
+  /** When the service had taken it up, on the clock of `performance.now()`. */
+  readonly joinedAtMs: number;
   /**
    * Starts the daemon and resolves when its tunnel is up and follows the service.
    *
@@ -52,6 +54,9 @@ export interface LabMachine {
 const UP_DEADLINE_MS = 40_000;
 const LOCAL_CALL_MS = 5_000;
 
+/** What nexd says when the service has enrolled it. */
+const JOINED_LINE = /^nexd: joined /;
+
 /** What nexd says when the plan is in force, for people as for systemd. */
 const UP_LINE = /^nexd: up: /;
 
@@ -67,6 +72,7 @@ class DaemonMachine implements LabMachine {
   readonly #directory: string;
   #daemon: HostProcess | undefined;
   #joined: GetStatusResponse | undefined;
+  #joinedAtMs = 0;
   #serviceArguments: readonly string[] = [];
 
   constructor(host: VirtualHost, directory: string) {
@@ -99,6 +105,10 @@ class DaemonMachine implements LabMachine {
     return this.#known.vpcId;
   }
 
+  get joinedAtMs(): number {
+    return this.#joinedAtMs;
+  }
+
   get publicKey(): string {
     return this.#known.wireguardPublicKey;
   }
@@ -112,6 +122,9 @@ class DaemonMachine implements LabMachine {
       { env: labEnvironment() },
     );
     this.#daemon = daemon;
+    const isNew = this.#joined === undefined;
+    await daemon.waitForLine(isNew ? JOINED_LINE : UP_LINE, { deadlineMs: UP_DEADLINE_MS });
+    if (isNew) this.#joinedAtMs = performance.now();
     await daemon.waitForLine(UP_LINE, { deadlineMs: UP_DEADLINE_MS });
     await eventually(() => this.#isFollowing(), { timeoutMs: UP_DEADLINE_MS }).catch(
       (cause: unknown) => {
