@@ -19,7 +19,7 @@ import { Ed25519PrivateKey } from '@nexodus/device-identity';
 import { PrepareError, runProgram } from './secret-folder.ts';
 
 /** What to make, and where. */
-export interface BootstrapOptions {
+interface BootstrapOptions {
   /** The database of the installation, as a role that may act as the role `apiserver`. */
   readonly databaseUrl: string;
   /** Origin by which machines know the service. */
@@ -42,7 +42,7 @@ const ACCOUNT_NAME = 'bootstrap';
  *
  * @throws {PrepareError} when the credentials file is there, or the installation has its account already
  */
-export async function bootstrapInstallation(options: BootstrapOptions): Promise<void> {
+async function bootstrapInstallation(options: BootstrapOptions): Promise<void> {
   const file = await open(options.credentialsFile, 'wx', 0o600).catch((cause: unknown) => {
     throw new PrepareError(
       `${options.credentialsFile} cannot be made; it must not be there yet, and its folder must`,
@@ -88,6 +88,8 @@ async function makeAccount(options: BootstrapOptions, publicKey: Uint8Array): Pr
       owner,
       serviceAccount: { name: ACCOUNT_NAME, publicKey },
     });
+    if (made.serviceAccountId === undefined)
+      throw new PrepareError('the bootstrap account was deleted while it was made');
     return made.serviceAccountId;
   } finally {
     await database.close();

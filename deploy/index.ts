@@ -1,5 +1,3 @@
-export { bootstrapInstallation } from './bootstrap.ts';
-export type { BootstrapOptions } from './bootstrap.ts';
 export { internalServices, makeCertificates } from './make-certificates.ts';
 export type { CertificatesOptions } from './make-certificates.ts';
 export { databaseRoles, prepareDatabase } from './prepare-database.ts';

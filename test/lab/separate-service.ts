@@ -1,9 +1,10 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bootstrapInstallation } from '@nexodus/deploy';
+import { runChecked } from '@nexodus/netsim';
 import { z } from 'zod';
 import { type ServiceProcesses, startServiceProcesses } from '../deploy/service-processes.ts';
 import { exposeSocket } from '../namespace-port/expose-port.ts';
+import { labEnvironment, repositoryFolder } from './lab-environment.ts';
 import type { LabServicePlace, LabServiceStarter } from './lab-service.ts';
 import { createNexctl } from './nexctl.ts';
 
@@ -49,24 +50,19 @@ export const startSeparateServices: LabServiceStarter = async (place) => {
   }
 };
 
+/** By the program of deploy/, as an operator would. */
 async function createAdministrator(
   { databaseUrl, publicUrl, publicCaFile }: ServiceProcesses,
   directory: string,
 ): Promise<string> {
   const credentialsFile = join(directory, 'credentials.json');
-  await bootstrapInstallation({
-    databaseUrl,
-    serviceUrl: publicUrl,
-    caPem: await readFile(publicCaFile, 'utf8'),
-    organization: 'lab',
-    owner: {
-      issuer: 'https://issuer.invalid',
-      subject: 'nobody',
-      email: 'nobody@example.com',
-      displayName: 'Nobody',
-    },
-    credentialsFile,
-  });
+  const where = ['--url', databaseUrl, '--service-url', publicUrl, '--ca', publicCaFile];
+  const who = ['--owner-issuer', 'https://issuer.invalid', '--owner-subject', 'nobody'];
+  const what = ['--organization', 'lab', '--owner-email', 'nobody@example.com'];
+  await runChecked(
+    ['node', 'deploy/bootstrap.ts', ...where, ...what, ...who, '--credentials', credentialsFile],
+    { cwd: repositoryFolder, env: labEnvironment() },
+  );
   return credentialsFile;
 }
 
