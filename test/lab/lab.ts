@@ -27,7 +27,7 @@ export interface Lab extends AsyncDisposable {
   readonly serviceHost: VirtualHost;
   /** `nexctl` on the service's machine as the administrator of the organization. */
   readonly nexctl: Nexctl;
-  /** Machines in the order in which they joined. */
+  /** Machines that have joined, by name. */
   readonly machines: readonly LabMachine[];
   /** A machine by name. */
   machine(name: string): LabMachine;
@@ -153,6 +153,7 @@ class RunningLab implements Lab {
     const machine = await this.addMachine(name);
     await machine.up(isFirst ? this.service.joinArguments : await this.joinArguments());
     this.machines.push(machine);
+    this.machines.sort((one, other) => one.name.localeCompare(other.name));
     return machine;
   }
 
