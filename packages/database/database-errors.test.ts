@@ -10,6 +10,8 @@ test.each([
   [errorOf({ code: '57P01' }), true],
   [errorOf({ code: '08006' }), true],
   [errorOf({ code: '53300' }), true],
+  [errorOf({ code: '57014' }), true],
+  [errorOf({ code: '08P01' }), false],
   [errorOf({ code: 'ECONNREFUSED' }), true],
   [errorOf({}, 'Connection terminated unexpectedly'), true],
   [errorOf({}, 'SELECT 1 - Client has encountered a connection error and is not queryable'), true],

@@ -8,10 +8,11 @@ const SERIALIZATION_FAILURE = '40001';
 const DEADLOCK_DETECTED = '40P01';
 
 /**
- * Connection exceptions (class 08), too many connections, a lock not had in time, shutdown and start of the server, a primary that became a
- * standby.
+ * Connection exceptions (class 08, without protocol violations, which a client's input can cause), too many
+ * connections, a lock not had in time, a statement that ran too long, shutdown and start of the server, a primary that
+ * became a standby.
  */
-const UNAVAILABLE_STATES = /^(?:08...|53300|55P03|57P0[1-5]|25006)$/;
+const UNAVAILABLE_STATES = /^(?:08(?!P01)...|53300|55P03|57014|57P0[1-5]|25006)$/;
 
 /** What the operating system says when there is no server, or no way to it. */
 const UNAVAILABLE_SYSTEM_CODES: ReadonlySet<string> = new Set([

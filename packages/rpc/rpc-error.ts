@@ -54,14 +54,18 @@ export function invalidArgument(violations: readonly FieldViolation[]): RpcError
   return new RpcError(Status.INVALID_ARGUMENT, message, { violations });
 }
 
+/** Longest part of a name that is said back to who asked for it, in characters. */
+const longestName = 100;
+
 /**
  * NOT_FOUND; also the answer for what the caller may not know of. "registration-key" and "registration key" give the same
  * error: by another spelling in another place it could be told apart what is hidden and what is absent.
  */
 export function notFound(kind: string, name: string): RpcError {
   const words = kind.replaceAll('-', ' ');
-  return new RpcError(Status.NOT_FOUND, `${words} "${name}" not found`, {
-    resource: { kind: words, name },
+  const shown = name.slice(0, longestName);
+  return new RpcError(Status.NOT_FOUND, `${words} "${shown}" not found`, {
+    resource: { kind: words, name: shown },
   });
 }
 

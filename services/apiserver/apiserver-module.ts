@@ -37,7 +37,7 @@ import { type Bootstrap, createBootstrap } from './bootstrap.ts';
 import { createChangeLog } from './database/change-log.ts';
 import { initialSchema } from './database/initial-schema.ts';
 import { createAgentService } from './enrolment/agent-service.ts';
-import { createAnonymousLimit } from './identity/anonymous-limit.ts';
+import { createAnonymousLimit, createBindingLimit } from './identity/call-limit.ts';
 import { createAuditLog } from './identity/audit-log.ts';
 import { createAuthentication } from './identity/authenticate-caller.ts';
 import { createAuthorizer } from './identity/authorizer.ts';
@@ -176,6 +176,7 @@ function createPublicServer(
   const authenticate = createAuthentication({
     database,
     clock,
+    audit: parts.resources.audit,
     oidc: createOidcVerifier(issuers, logger),
     users: createUserDirectory(parts.resources),
     usedTokens: parts.usedTokens,
@@ -207,7 +208,7 @@ function publicServices(
   const { audiences, clock, consoleUrl, database, ipam, issuers } = options;
   const { tokenSigningKey: tokenKey, cookieKey } = deriveServiceKeys(options.rootSecret);
   const tokenExchange = createTokenExchange({ clock, usedTokens, tokenKey, audiences });
-  const limitAnonymous = createAnonymousLimit();
+  const anonymousLimit = createAnonymousLimit(clock);
   const agent = createAgentService({
     ...resources,
     ipam,
@@ -215,7 +216,8 @@ function publicServices(
     usedTokens,
     tokenExchange,
     audiences,
-    limitAnonymous,
+    anonymousLimit,
+    bindingLimit: createBindingLimit(clock),
     connect: networkMap.connect,
   });
   const info = createServiceInfoService({
@@ -230,7 +232,7 @@ function publicServices(
     bindPublic(ServiceInfoServiceDefinition, info),
     bindPublic(
       TokenServiceDefinition,
-      createTokenService({ database, tokenExchange, limitAnonymous }),
+      createTokenService({ database, tokenExchange, anonymousLimit }),
     ),
     bindPublic(UserServiceDefinition, createUserService(database)),
     bindPublic(OrganizationServiceDefinition, createOrganizationService(resources)),

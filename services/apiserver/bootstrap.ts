@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Database } from '@nexodus/database';
+import { type Database, isUniqueViolation } from '@nexodus/database';
 import { GLOBAL_ID_BYTES } from '@nexodus/netip';
 import { createChangeLog } from './database/change-log.ts';
 import { initialSchema } from './database/initial-schema.ts';
@@ -21,7 +21,8 @@ export interface BootstrapSeed {
 export interface BootstrapResult {
   organizationId: string;
   vpcId: string;
-  serviceAccountId: string;
+  /** Undefined when the account was deleted since. */
+  serviceAccountId: string | undefined;
   /** Whether the account may authenticate. */
   isServiceAccountEnabled: boolean;
 }
@@ -61,27 +62,36 @@ export async function openBootstrap(database: Database): Promise<Bootstrap> {
 export function createBootstrap(dependencies: BootstrapDependencies): Bootstrap {
   const { database } = dependencies;
   const find = async (): Promise<BootstrapResult | undefined> => {
-    const row = await database
-      .knex('service_accounts')
-      .join('vpcs', 'vpcs.organization_id', 'service_accounts.organization_id')
-      .where({ 'service_accounts.bootstrap': true, 'vpcs.is_default': true })
-      .first(
-        'service_accounts.id',
-        'service_accounts.organization_id',
-        'service_accounts.disabled',
-        'vpcs.id as vpc_id',
-      );
-    if (row === undefined) return undefined;
+    const { knex } = database;
+    const organization = await knex('organizations').where({ bootstrap: true }).first('id');
+    if (organization === undefined) return undefined;
+    const ofOrganization = { organization_id: organization.id };
+    const vpc = await knex('vpcs')
+      .where({ ...ofOrganization, is_default: true })
+      .first('id');
+    const account = await knex('service_accounts')
+      .where({ ...ofOrganization, bootstrap: true })
+      .first('id', 'disabled');
     return {
-      organizationId: row.organization_id,
-      vpcId: row.vpc_id,
-      serviceAccountId: row.id,
-      isServiceAccountEnabled: row.disabled !== true,
+      organizationId: organization.id,
+      vpcId: vpc.id,
+      serviceAccountId: account?.id,
+      isServiceAccountEnabled: account?.disabled === false,
     };
+  };
+  const makeOrFind = async (seed: BootstrapSeed): Promise<BootstrapResult> => {
+    try {
+      return await make(dependencies, seed);
+    } catch (error) {
+      // Another replica was first, unless a name or key of the seed is taken.
+      const found = isUniqueViolation(error) ? await find() : undefined;
+      if (found === undefined) throw error;
+      return found;
+    }
   };
   return {
     find,
-    ensure: async (seed) => (await find()) ?? make(dependencies, seed),
+    ensure: async (seed) => (await find()) ?? makeOrFind(seed),
     renameIssuer: async (from, to) => {
       const known = database.knex('users').where({ issuer: to }).select('subject');
       await database
@@ -102,6 +112,7 @@ function make(dependencies: BootstrapDependencies, seed: BootstrapSeed): Promise
       const organizationId = await insertOrganization(transaction, {
         name: seed.organizationName,
         globalId,
+        isBootstrap: true,
       });
       const [user] = await knex('users')
         .insert({

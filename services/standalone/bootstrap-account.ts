@@ -23,7 +23,8 @@ type AccountKey = Ed25519PrivateKey<'service-account'>;
 
 /** The bootstrap service account. */
 export interface BootstrapAccount {
-  id: string;
+  /** Undefined when the account was deleted. */
+  id: string | undefined;
   vpcId: string;
   isEnabled: boolean;
   /** Path of its credentials, and its key; undefined when the file was removed. */
@@ -48,23 +49,21 @@ export async function ensureBootstrapAccount(
   options: BootstrapAccountOptions,
 ): Promise<BootstrapAccount> {
   const { apiserver, directory, owner } = options;
+  const found = await apiserver.bootstrap.find();
   const known = readKey(directory) ?? readPendingKey(directory);
-  const isThere = (await apiserver.bootstrap.find()) !== undefined;
-  const key = known ?? (isThere ? undefined : await makeKey(directory));
-  if (key === undefined) {
-    const found = await apiserver.bootstrap.find();
-    if (found === undefined) throw new Error('the bootstrap service account disappeared');
-    return accountOf(found, undefined);
-  }
+  const isGone = found !== undefined && found.serviceAccountId === undefined;
+  if (found !== undefined && (isGone || known === undefined)) return accountOf(found, undefined);
+  const key = known ?? (await makeKey(directory));
   const serviceAccount = { name: accountName, publicKey: key.publicKey };
   const made = await apiserver.bootstrap.ensure({ organizationName, owner, serviceAccount });
-  await writeCredentials(options, made.serviceAccountId, key);
+  if (made.serviceAccountId !== undefined)
+    await writeCredentials(options, made.serviceAccountId, key);
   await directory.remove(pendingKeyFile);
   return accountOf(made, { path: directory.file(credentialsFile), key });
 }
 
 function accountOf(
-  found: { serviceAccountId: string; vpcId: string; isServiceAccountEnabled: boolean },
+  found: { serviceAccountId: string | undefined; vpcId: string; isServiceAccountEnabled: boolean },
   credentials: BootstrapAccount['credentials'],
 ): BootstrapAccount {
   return {

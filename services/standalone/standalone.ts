@@ -265,11 +265,11 @@ async function introduce(options: StandaloneOptions, service: Service): Promise<
     serviceUrl,
     caPem: certificate.caPem,
   });
-  const { isEnabled, credentials } = account;
+  const { id, isEnabled, credentials } = account;
   const joinKey =
-    isEnabled && credentials !== undefined
+    isEnabled && id !== undefined && credentials !== undefined
       ? await discloseJoinKey(options, service, {
-          id: account.id,
+          id,
           vpcId: account.vpcId,
           key: credentials.key,
         })

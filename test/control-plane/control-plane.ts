@@ -182,7 +182,7 @@ async function build(
     database: databases.apiserver,
     ipam,
     accountKey,
-    accountId: made.serviceAccountId,
+    accountId: made.serviceAccountId ?? '',
     organizationId: made.organizationId,
     vpcId: made.vpcId,
     stopDatabase: databases.stopServer,

@@ -16,8 +16,11 @@ CREATE TABLE organizations (
   id uuid PRIMARY KEY DEFAULT uuidv7(),
   name text NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 63),
   ula_prefix cidr NOT NULL UNIQUE CHECK (family(ula_prefix) = 6 AND masklen(ula_prefix) = 48),
+  -- What the first start made, whatever became of its service account.
+  bootstrap boolean NOT NULL DEFAULT false,
   created_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE UNIQUE INDEX organizations_bootstrap ON organizations (bootstrap) WHERE bootstrap;
 
 CREATE TABLE memberships (
   organization_id uuid NOT NULL REFERENCES organizations ON DELETE CASCADE,

@@ -21,6 +21,7 @@ import {
   wireGuardPublicKeyFromBytes,
 } from '@nexodus/wireguard';
 import { textViolations } from '../core/text-field.ts';
+import type { CallLimit } from '../identity/call-limit.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { TokenExchange } from '../identity/token-exchange.ts';
 import type { UsedTokens } from '../identity/used-tokens.ts';
@@ -35,8 +36,10 @@ export interface AgentServiceDependencies extends EnrolmentDependencies {
   tokenExchange: TokenExchange;
   /** Origins that the service is known by. */
   audiences: readonly string[];
-  /** Refuses a source that asks too often. */
-  limitAnonymous: (source: string) => Promise<void>;
+  /** Limits sources of calls without authentication. */
+  anonymousLimit: CallLimit;
+  /** Limits how often a device publishes. */
+  bindingLimit: CallLimit;
   /** Handler of the stream. */
   connect: AgentServiceImplementation<{ identity: Caller }>['connect'];
 }
@@ -45,10 +48,10 @@ export interface AgentServiceDependencies extends EnrolmentDependencies {
 export function createAgentService(
   dependencies: AgentServiceDependencies,
 ): AgentServiceImplementation<{ identity: Caller }> {
-  const { clock, cookieKey, database, limitAnonymous, tokenExchange } = dependencies;
+  const { clock, cookieKey, database, anonymousLimit, tokenExchange } = dependencies;
   return {
     beginEnroll: async (_request, { identity }) => {
-      await limitAnonymous(identity.source);
+      anonymousLimit.count(identity.source);
       const exchange = createEnrolmentExchange();
       return {
         nonce: Buffer.from(exchange.nonce),
@@ -57,27 +60,33 @@ export function createAgentService(
       };
     },
     enroll: async (request, { identity }) => {
-      await limitAnonymous(identity.source);
+      anonymousLimit.count(identity.source);
       return enroll(dependencies, request, identity);
     },
     authenticate: async ({ assertion }, { identity }) => {
-      await limitAnonymous(identity.source);
-      return tokenExchange.exchange(assertion, 'device', async (id) => {
+      anonymousLimit.count(identity.source);
+      const token = await tokenExchange.exchange(assertion, 'device', async (id) => {
         const row = await database
           .knex('devices')
           .where({ id })
           .first('device_public_key', 'expires_at');
         if (row === undefined)
           throw unauthenticated('DEVICE_DELETED', 'this device was deleted: enrol with new keys');
-        if (row.expires_at.getTime() <= clock.now()) {
-          throw unauthenticated('DEVICE_EXPIRED', 'the key of this device has expired: renew it');
-        }
-        return row.device_public_key;
+        const isExpired = row.expires_at.getTime() <= clock.now();
+        return {
+          publicKey: row.device_public_key,
+          refusal: isExpired
+            ? unauthenticated('DEVICE_EXPIRED', 'the key of this device has expired: renew it')
+            : undefined,
+        };
       });
+      anonymousLimit.giveBack(identity.source);
+      return token;
     },
     publishBinding: async ({ binding }, { identity }) => {
       if (identity.kind !== 'device')
         throw unauthenticated('CREDENTIAL_KIND', 'only a device publishes its binding');
+      dependencies.bindingLimit.count(identity.id);
       return { revision: await publishBinding(dependencies, identity.id, binding) };
     },
     connect: dependencies.connect,

@@ -17,6 +17,7 @@ import {
 } from '@nexodus/device-identity';
 import { type IncomingCall, RpcError, Status, unauthenticated } from '@nexodus/rpc';
 import { type Right, rights } from '../core/rights.ts';
+import type { AuditLog } from './audit-log.ts';
 import { type Caller, sourceOf } from './caller.ts';
 import { forAnyAudience, refuseToken } from './token-refusal.ts';
 import type { OidcVerifier } from './oidc-verifier.ts';
@@ -27,6 +28,7 @@ import type { UserDirectory } from './user-directory.ts';
 export interface AuthenticationDependencies {
   database: Database;
   clock: Clock;
+  audit: Pick<AuditLog, 'refused'>;
   oidc: OidcVerifier;
   users: UserDirectory;
   usedTokens: UsedTokens;
@@ -47,7 +49,7 @@ export function createAuthentication(
     const source = sourceOf(context.peer);
     const authorization = context.metadata.get('authorization');
     if (authorization === undefined || isSelfCredentialed(right))
-      return admit({ kind: 'anonymous', source }, right, path);
+      return admit(dependencies, { kind: 'anonymous', source }, path);
     const [, scheme, token] = /^(Bearer|DPoP) ([\x21-\x7e]{1,16384})$/i.exec(authorization) ?? [];
     if (scheme === undefined || token === undefined) {
       throw unauthenticated(
@@ -64,7 +66,7 @@ export function createAuthentication(
             path,
             source,
           });
-    return admit(caller, right, path);
+    return admit(dependencies, caller, path);
   };
 }
 
@@ -73,9 +75,15 @@ function isSelfCredentialed(right: Right): boolean {
   return right.action === 'own' && right.callers.includes('anonymous');
 }
 
-function admit(caller: Caller, right: Right, path: string): Caller {
-  if (right.callers.some((kind) => kind === caller.kind)) return caller;
+async function admit(
+  { audit }: AuthenticationDependencies,
+  caller: Caller,
+  path: string,
+): Promise<Caller> {
+  if (rights[path]?.callers.some((kind) => kind === caller.kind) === true) return caller;
   if (caller.kind === 'anonymous') throw unauthenticated('CREDENTIAL_MISSING', 'log in first');
+  const organizationId = caller.kind === 'device' ? caller.organizationId : undefined;
+  await audit.refused(caller, { action: 'call', kind: 'method', id: path, organizationId });
   throw new RpcError(Status.PERMISSION_DENIED, `${path} is not for this kind of credential`, {
     reason: 'CREDENTIAL_KIND',
   });

@@ -7,6 +7,7 @@ import {
   Status,
   unavailable,
 } from '@nexodus/rpc';
+import { isUuid } from '../core/uuid.ts';
 import type { AuditLog } from './audit-log.ts';
 import { type Caller, callerGrants, callerId } from './caller.ts';
 
@@ -112,9 +113,10 @@ function principalOf(caller: Caller): {
 /**
  * The organization that a request means: the one it names, or the caller's only one.
  *
- * @throws {RpcError} FAILED_PRECONDITION when that is not clear
+ * @throws {RpcError} FAILED_PRECONDITION when that is not clear, NOT_FOUND for what is no id
  */
 export function chosenOrganization(caller: Caller, named: string): string {
+  if (named !== '' && !isUuid(named)) throw notFound('organization', named);
   if (named !== '') return named;
   const grants = callerGrants(caller);
   const [only] = grants;

@@ -12,6 +12,7 @@ import {
 import { customFetch, discovery, None } from 'openid-client';
 import { Agent, fetch as undiciFetch } from 'undici';
 import { z } from 'zod';
+import { isPlainText } from '../core/text-field.ts';
 
 /** An issuer that the operator trusts. */
 export interface TrustedIssuer {
@@ -59,12 +60,15 @@ const algorithms = [
 /** Skew of clocks that is tolerated, in seconds. */
 const clockToleranceSeconds = 60;
 
+/** A claim that can be stored and shown. */
+const claim = (longest: number): z.ZodString => z.string().max(longest).refine(isPlainText);
+
 const claims = z.object({
-  sub: z.string().min(1).max(255),
-  email: z.string().max(320).default(''),
+  sub: claim(255).min(1),
+  email: claim(320).default(''),
   email_verified: z.boolean().default(false),
-  name: z.string().max(200).default(''),
-  preferred_username: z.string().max(200).default(''),
+  name: claim(200).default(''),
+  preferred_username: claim(200).default(''),
 });
 
 type KeySet = ReturnType<typeof createRemoteJWKSet>;

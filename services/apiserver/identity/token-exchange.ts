@@ -9,23 +9,31 @@ import {
   readAssertionSubject,
   verifyClientAssertion,
 } from '@nexodus/device-identity';
-import { unauthenticated } from '@nexodus/rpc';
+import { type RpcError, unauthenticated } from '@nexodus/rpc';
 import { isUuid } from '../core/uuid.ts';
-import { forAnyAudience, refuseToken } from './token-refusal.ts';
+import { forAnyAudience, refuseAssertion } from './token-refusal.ts';
 import type { UsedTokens } from './used-tokens.ts';
+
+/** Whom an assertion names. */
+export interface Subject {
+  /** Its present key. */
+  publicKey: Uint8Array;
+  /** Why it may not authenticate; told to nobody but the holder of the key. */
+  refusal: RpcError | undefined;
+}
 
 /** Exchanges assertions for access tokens. */
 export interface TokenExchange {
   /**
    * Verifies an assertion by the subject's present key, uses it up, and issues a token bound to that key.
    *
-   * @param findKey the subject's present public key; throws the refusal when it may not authenticate
+   * @param findSubject the subject of an id; throws the refusal when there is none
    * @throws {RpcError} UNAUTHENTICATED
    */
   exchange(
     assertion: string,
     kind: AccessTokenKind,
-    findKey: (subject: string) => Promise<Uint8Array>,
+    findSubject: (id: string) => Promise<Subject>,
   ): Promise<{ accessToken: string; expireTime: Date }>;
 }
 
@@ -38,16 +46,20 @@ export function createTokenExchange(options: {
 }): TokenExchange {
   const { clock, usedTokens, tokenKey, audiences } = options;
   return {
-    exchange: async (assertion, kind, findKey) => {
+    exchange: async (assertion, kind, findSubject) => {
       const subject = subjectOf(assertion);
+      const { publicKey: keyBytes, refusal } = await findSubject(subject);
       const publicKey = parseEd25519PublicKey(
-        await findKey(subject),
+        keyBytes,
         kind === 'device' ? 'device' : 'service-account',
       );
       const now = new Date(clock.now());
-      const { audience, verified } = await forAnyAudience(audiences, (candidate) =>
-        verifyClientAssertion(assertion, { audience: candidate, publicKey, now }),
+      const { audience, verified } = await forAnyAudience(
+        audiences,
+        (candidate) => verifyClientAssertion(assertion, { audience: candidate, publicKey, now }),
+        refuseAssertion,
       );
+      if (refusal !== undefined) throw refusal;
       if (!(await usedTokens.use(`assertion ${subject} ${verified.tokenId}`, verified.forgetAt))) {
         throw unauthenticated('ASSERTION_REPLAYED', 'this assertion was used before');
       }
@@ -69,7 +81,7 @@ function subjectOf(assertion: string): string {
   try {
     subject = readAssertionSubject(assertion);
   } catch (error) {
-    return refuseToken(error);
+    return refuseAssertion(error);
   }
   if (!isUuid(subject))
     throw unauthenticated('ASSERTION_INVALID', 'the assertion names no known subject');

@@ -5,6 +5,7 @@ import type {
 import type { Clock } from '@nexodus/clock';
 import type { Database } from '@nexodus/database';
 import { unauthenticated } from '@nexodus/rpc';
+import type { CallLimit } from './call-limit.ts';
 import type { Caller } from './caller.ts';
 import type { TrustedIssuer } from './oidc-verifier.ts';
 import type { TokenExchange } from './token-exchange.ts';
@@ -13,22 +14,26 @@ import type { TokenExchange } from './token-exchange.ts';
 export function createTokenService(options: {
   database: Database;
   tokenExchange: TokenExchange;
-  limitAnonymous: (source: string) => Promise<void>;
+  anonymousLimit: CallLimit;
 }): TokenServiceImplementation<{ identity: Caller }> {
-  const { database, tokenExchange, limitAnonymous } = options;
+  const { database, tokenExchange, anonymousLimit } = options;
   return {
     exchangeAssertion: async ({ assertion }, { identity }) => {
-      await limitAnonymous(identity.source);
-      return tokenExchange.exchange(assertion, 'service_account', async (id) => {
+      anonymousLimit.count(identity.source);
+      const token = await tokenExchange.exchange(assertion, 'service_account', async (id) => {
         const row = await database
           .knex('service_accounts')
           .where({ id })
           .first('public_key', 'disabled');
-        if (row === undefined || row.disabled === true) {
-          throw unauthenticated('ACCOUNT_DISABLED', 'this service account was disabled or deleted');
-        }
-        return row.public_key;
+        const refusal = unauthenticated(
+          'ACCOUNT_DISABLED',
+          'this service account was disabled or deleted',
+        );
+        if (row === undefined) throw refusal;
+        return { publicKey: row.public_key, refusal: row.disabled === true ? refusal : undefined };
       });
+      anonymousLimit.giveBack(identity.source);
+      return token;
     },
   };
 }

@@ -40,7 +40,7 @@ export interface UserDirectoryDependencies {
 }
 
 /** How often another name or prefix is tried for a new organization before the fault is passed on. */
-const maxAttempts = 20;
+const maxAttempts = 5;
 
 /** The directory on the apiserver's schema. */
 export function createUserDirectory(dependencies: UserDirectoryDependencies): UserDirectory {
@@ -125,7 +125,7 @@ async function insertUser(
   if (user === undefined) throw new Error('PostgreSQL returned no row for an insert');
   const label = toLabel(identity.email.split('@')[0] || identity.displayName);
   const organizationId = await insertOrganization(transaction, {
-    name: attempt === 1 ? label : suffixedLabel(label, String(attempt)),
+    name: nameFor(attempt, label, dependencies.randomBytes),
     globalId: dependencies.randomBytes(GLOBAL_ID_BYTES),
   });
   await knex('memberships').insert({
@@ -145,13 +145,28 @@ async function insertUser(
   return user;
 }
 
+/** The label, its second form, and from then on one that nobody has: thousands of people are called alike. */
+function nameFor(
+  attempt: number,
+  label: string,
+  randomBytes: (size: number) => Uint8Array,
+): string {
+  if (attempt === 1) return label;
+  return suffixedLabel(label, attempt === 2 ? '2' : Buffer.from(randomBytes(4)).toString('hex'));
+}
+
 /** Makes an organization without members and returns its id. */
 export async function insertOrganization(
   { knex }: Transaction,
-  { name, globalId }: { name: string; globalId: Uint8Array },
+  {
+    name,
+    globalId,
+    isBootstrap = false,
+  }: { name: string; globalId: Uint8Array; isBootstrap?: boolean },
 ): Promise<string> {
+  const ulaPrefix = formatIpPrefix(uniqueLocalPrefix(globalId));
   const [row] = await knex('organizations')
-    .insert({ name, ula_prefix: formatIpPrefix(uniqueLocalPrefix(globalId)) })
+    .insert({ name, ula_prefix: ulaPrefix, bootstrap: isBootstrap })
     .returning('id');
   return row.id;
 }

@@ -24,12 +24,13 @@ export interface RepeatableCreate<T> {
  * @throws {RpcError} INVALID_ARGUMENT for an id that is no UUID, FAILED_PRECONDITION for an id that was used otherwise
  */
 export async function createOnce<T>(
-  { knex }: Transaction,
+  transaction: Transaction,
   create: RepeatableCreate<T>,
-  run: () => Promise<T>,
+  run: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
+  const { knex } = transaction;
   const { requestId, method } = create;
-  if (requestId === '') return run();
+  if (requestId === '') return run(transaction);
   if (!isUuid(requestId))
     throw invalidArgument([{ field: 'request_id', description: 'must be a UUID' }]);
   const key = { actor_id: callerId(create.caller), method, request_id: requestId };
@@ -49,7 +50,7 @@ export async function createOnce<T>(
     }
     return create.decode(stored.response);
   }
-  const answer = await run();
+  const answer = await run(transaction);
   await knex('idempotent_answers')
     .where(key)
     .update({ response: Buffer.from(create.encode(answer)) });

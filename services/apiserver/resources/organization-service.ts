@@ -22,14 +22,13 @@ export function createOrganizationService({
 }> {
   return {
     getOrganization: async ({ id }, { identity }) => {
+      if (!isUuid(id)) throw notFound('organization', id);
       await authorizer.require(identity, 'organization.read', {
         kind: 'organization',
         id,
         organizationId: id,
       });
-      const row = isUuid(id)
-        ? await database.knex<OrganizationRow>('organizations').where({ id }).first()
-        : undefined;
+      const row = await database.knex<OrganizationRow>('organizations').where({ id }).first();
       if (row === undefined) throw notFound('organization', id);
       return { organization: organizationOnWire(row, identity) };
     },

@@ -1,15 +1,18 @@
 import {
-  type CreateRegistrationKeyRequest,
+  CreateRegistrationKeyRequest,
   type CreateRegistrationKeyResponse,
   type RegistrationKey,
   type RegistrationKeyServiceImplementation,
 } from '@nexodus/contracts/api';
+import { isForeignKeyViolation, type Transaction } from '@nexodus/database';
 import { generateRegistrationKey } from '@nexodus/device-identity';
 import { type FieldViolation, invalidArgument, notFound, RpcError, Status } from '@nexodus/rpc';
+import { textViolations } from '../core/text-field.ts';
 import { isUuid } from '../core/uuid.ts';
 import { chosenOrganization } from '../identity/authorizer.ts';
-import { type Caller, callerId } from '../identity/caller.ts';
+import type { Caller } from '../identity/caller.ts';
 import type { ResourceDependencies } from './dependencies.ts';
+import { createOnce, type RepeatableCreate } from './idempotent-create.ts';
 import { cutPage, parsePage } from './page.ts';
 import type { VpcRow } from './vpc-creation.ts';
 
@@ -17,6 +20,10 @@ import type { VpcRow } from './vpc-creation.ts';
 const defaultTtlSeconds = 90 * 86_400;
 const shortestTtlSeconds = 60;
 const longestTtlSeconds = 365 * 86_400;
+
+/** Most tags and security groups that a key gives to a device. */
+const mostTags = 50;
+const mostGroups = 16;
 
 /** A registration key as stored. */
 export interface RegistrationKeyRow {
@@ -77,7 +84,7 @@ export function createRegistrationKeyService(
             .where({ id })
             .whereNull('deleted_at')
             .update({ deleted_at: transaction.knex.fn.now() });
-          if (deleted === 0) throw notFound('registration key', id);
+          if (deleted === 0) throw notFound('registration-key', id);
           const organizationId = row.organization_id;
           await audit.done(transaction, identity, {
             action: 'registration-key.delete',
@@ -105,7 +112,7 @@ async function readKey(
         .whereNull('deleted_at')
         .first()
     : undefined;
-  if (row === undefined) throw notFound('registration key', id);
+  if (row === undefined) throw notFound('registration-key', id);
   await authorizer.require(caller, 'registration-key.read', protectedKey(row));
   return row;
 }
@@ -134,67 +141,67 @@ async function createKey(
   const { maxUses, ttlSeconds } = validate(request);
   await requireGroups(dependencies, vpc.id, request.securityGroupIds);
   const key = generateRegistrationKey(randomBytes);
-  const row = await database.transaction(
-    async (transaction) => {
-      await refuseRepeatedRequest(transaction.knex, caller, request.requestId);
-      const [made] = await transaction
-        .knex<RegistrationKeyRow>('registration_keys')
-        .insert({
-          organization_id: organizationId,
-          vpc_id: vpc.id,
-          description: request.description,
-          prefix: key.prefix,
-          hash: Buffer.from(key.hash),
-          max_uses: maxUses,
-          ephemeral: request.ephemeral,
-          security_group_ids: request.securityGroupIds,
-          tags: request.tags,
-          owner_user_id: caller.kind === 'user' ? caller.id : null,
-          expires_at: new Date(clock.now() + ttlSeconds * 1000),
-        })
-        .returning('*');
-      if (made === undefined) throw new Error('PostgreSQL returned no row for an insert');
-      const act = {
-        action: 'registration-key.create',
-        kind: 'registration-key',
-        id: made.id,
-        organizationId,
-      };
-      await audit.done(transaction, caller, act);
-      return made;
-    },
-    { name: 'create registration key' },
-  );
+  const insert = async (transaction: Transaction): Promise<MadeKey> => {
+    const [made] = await transaction
+      .knex<RegistrationKeyRow>('registration_keys')
+      .insert({
+        organization_id: organizationId,
+        vpc_id: vpc.id,
+        description: request.description,
+        prefix: key.prefix,
+        hash: Buffer.from(key.hash),
+        max_uses: maxUses,
+        ephemeral: request.ephemeral,
+        security_group_ids: request.securityGroupIds,
+        tags: request.tags,
+        owner_user_id: caller.kind === 'user' ? caller.id : null,
+        expires_at: new Date(clock.now() + ttlSeconds * 1000),
+      })
+      .returning('*');
+    if (made === undefined) throw new Error('PostgreSQL returned no row for an insert');
+    const { id } = made;
+    const act = { action: 'registration-key.create', kind: 'registration-key', id, organizationId };
+    await audit.done(transaction, caller, act);
+    return { id, row: made };
+  };
+  const { id, row } = await database
+    .transaction((transaction) => createOnce(transaction, repeatable(request, caller), insert), {
+      name: 'create registration key',
+    })
+    .catch((error: unknown) => {
+      throw isForeignKeyViolation(error, 'registration_keys_vpc_id_fkey')
+        ? notFound('vpc', vpc.id)
+        : error;
+    });
+  if (row === undefined) throw requestRepeated(id);
   return { registrationKey: keyOnWire(row), secret: key.exportText() };
 }
 
-/** The secret is not kept, so a repetition cannot be answered: it is told that the key exists. */
-async function refuseRepeatedRequest(
-  knex: ResourceDependencies['database']['knex'],
+/** A key; without its row for a repeated request, because the secret is not kept and cannot be answered again. */
+interface MadeKey {
+  id: string;
+  row: RegistrationKeyRow | undefined;
+}
+
+function repeatable(
+  request: CreateRegistrationKeyRequest,
   caller: Caller,
-  requestId: string,
-): Promise<void> {
-  if (requestId === '') return;
-  if (!isUuid(requestId))
-    throw invalidArgument([{ field: 'request_id', description: 'must be a UUID' }]);
-  const inserted = await knex('idempotent_answers')
-    .insert({
-      actor_id: callerId(caller),
-      method: 'CreateRegistrationKey',
-      request_id: requestId,
-      request_hash: Buffer.alloc(0),
-      response: Buffer.alloc(0),
-    })
-    .onConflict(['actor_id', 'method', 'request_id'])
-    .ignore()
-    .returning('request_id');
-  if (inserted.length > 0) return;
-  throw new RpcError(
+): RepeatableCreate<MadeKey> {
+  return {
+    caller,
+    method: 'CreateRegistrationKey',
+    requestId: request.requestId,
+    request: CreateRegistrationKeyRequest.encode(request).finish(),
+    encode: ({ id }) => Buffer.from(id),
+    decode: (bytes) => ({ id: Buffer.from(bytes).toString(), row: undefined }),
+  };
+}
+
+function requestRepeated(registrationKeyId: string): RpcError {
+  return new RpcError(
     Status.ALREADY_EXISTS,
     'this request made a key before; keys are shown once: create another',
-    {
-      reason: 'REQUEST_REPEATED',
-    },
+    { reason: 'REQUEST_REPEATED', metadata: { registration_key_id: registrationKeyId } },
   );
 }
 
@@ -228,11 +235,17 @@ function validate(request: CreateRegistrationKeyRequest): { maxUses: number; ttl
   if (ttlSeconds < shortestTtlSeconds || ttlSeconds > longestTtlSeconds) {
     violations.push({ field: 'ttl', description: 'must be between one minute and 365 days' });
   }
-  if (request.description.length > 500) {
-    violations.push({ field: 'description', description: 'must not exceed 500 characters' });
+  violations.push(...textViolations('description', request.description, { max: 500 }));
+  if (request.tags.length > mostTags) {
+    violations.push({ field: 'tags', description: `must not be more than ${mostTags}` });
   }
-  if (request.tags.length > 50 || request.tags.some((tag) => tag.length === 0 || tag.length > 63)) {
-    violations.push({ field: 'tags', description: 'must be at most 50 of 1-63 characters' });
+  violations.push(
+    ...request.tags.flatMap((tag) => textViolations('tags', tag, { min: 1, max: 63 })).slice(0, 1),
+  );
+  const groups = request.securityGroupIds;
+  if (groups.length > mostGroups || new Set(groups).size < groups.length) {
+    const description = `must be at most ${mostGroups}, each named once`;
+    violations.push({ field: 'security_group_ids', description });
   }
   if (violations.length > 0) throw invalidArgument(violations);
   return { maxUses, ttlSeconds };
@@ -250,7 +263,7 @@ async function requireGroups(
     .where({ vpc_id: vpcId })
     .whereIn('id', [...ids])
     .select('id');
-  if (found.length !== new Set(ids).size) throw invalidArgument([violation]);
+  if (found.length !== ids.length) throw invalidArgument([violation]);
 }
 
 function keyOnWire(row: RegistrationKeyRow): RegistrationKey {

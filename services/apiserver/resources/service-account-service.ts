@@ -7,6 +7,7 @@ import {
 import { isUniqueViolation, type Transaction } from '@nexodus/database';
 import { InvalidSigningKeyError, parseEd25519PublicKey } from '@nexodus/device-identity';
 import { type FieldViolation, invalidArgument, notFound, RpcError, Status } from '@nexodus/rpc';
+import { textViolations } from '../core/text-field.ts';
 import { isUuid } from '../core/uuid.ts';
 import { chosenOrganization } from '../identity/authorizer.ts';
 import { type Caller, callerGrants, type RoleName } from '../identity/caller.ts';
@@ -63,7 +64,14 @@ export function createServiceAccountService(
       const key = Buffer.from(parseAccountKey(publicKey));
       const change = { public_key: key };
       const target = { id, action: 'service-account.rotate' };
-      return { serviceAccount: await updateAccount(dependencies, identity, target, change) };
+      try {
+        return { serviceAccount: await updateAccount(dependencies, identity, target, change) };
+      } catch (error) {
+        if (!isUniqueViolation(error, 'service_accounts_public_key_key')) throw error;
+        throw new RpcError(Status.ALREADY_EXISTS, 'another service account has this key', {
+          reason: 'KEY_TAKEN',
+        });
+      }
     },
     disableServiceAccount: async ({ id }, { identity }) => {
       const target = { id, action: 'service-account.disable' };
@@ -104,7 +112,7 @@ async function readAccount(
   const row = isUuid(id)
     ? await database.knex<ServiceAccountRow>('service_accounts').where({ id }).first()
     : undefined;
-  if (row === undefined) throw notFound('service account', id);
+  if (row === undefined) throw notFound('service-account', id);
   const organizationId = row.organization_id;
   await authorizer.require(caller, 'service-account.read', {
     kind: 'service-account',
@@ -127,7 +135,7 @@ async function changeAccount(
   return database.transaction(
     async (transaction) => {
       const [row] = await change(transaction);
-      if (row === undefined) throw notFound('service account', id);
+      if (row === undefined) throw notFound('service-account', id);
       await audit.done(transaction, caller, {
         action,
         kind: 'service-account',
@@ -179,7 +187,7 @@ async function createAccount(
               CreateServiceAccountResponse.encode(answer).finish(),
             decode: (bytes) => CreateServiceAccountResponse.decode(bytes),
           },
-          () => insert(transaction),
+          insert,
         ),
       { name: 'create service account' },
     );
@@ -187,7 +195,7 @@ async function createAccount(
     if (!isUniqueViolation(error)) throw error;
     const message = `a service account called "${request.name}", or with this key, exists`;
     throw new RpcError(Status.ALREADY_EXISTS, message, {
-      resource: { kind: 'service account', name: request.name },
+      resource: { kind: 'service-account', name: request.name },
     });
   }
 }
@@ -197,10 +205,7 @@ function validate(
   caller: Caller,
   organizationId: string,
 ): { role: ServiceAccountRow['role']; publicKey: Buffer } {
-  const violations: FieldViolation[] = [];
-  if (request.name.length < 1 || request.name.length > 63) {
-    violations.push({ field: 'name', description: 'must be 1-63 characters' });
-  }
+  const violations: FieldViolation[] = textViolations('name', request.name, { min: 1, max: 63 });
   const role = byStrength.find((name) => roleOnWire[name] === request.role);
   if (role === undefined || role === 'owner') {
     violations.push({ field: 'role', description: `must be one of admin, member, auditor` });
