@@ -20,7 +20,7 @@ import {
 import { resolveTrust } from '../service-access/service-trust.ts';
 import { parseServiceUrl } from '../service-access/service-url.ts';
 import { readCredentialsFile, type ServiceAccountCredentials } from './credentials-file.ts';
-import { loginStorePath, readLogins, writeLogins } from './login-store.ts';
+import { changeLogins, type Login, loginStorePath, readLogins } from './login-store.ts';
 
 /** Options that every command about the service takes. */
 export interface ServiceFlags {
@@ -122,24 +122,33 @@ async function openLoginSession(flags: ServiceFlags) {
 /** The id token of a login, refreshed where it is about to end. */
 async function freshIdToken(origin: string): Promise<string> {
   const path = loginStorePath(process.env);
-  const logins = await readLogins(path);
+  const found = (await readLogins(path)).services[origin];
+  if (found !== undefined && isFresh(found)) return found.idToken;
+  const logins = await changeLogins(path, systemClock, async (current) => {
+    const login = current.services[origin];
+    // Another command may have been first.
+    if (login !== undefined && isFresh(login)) return current;
+    if (login?.refreshToken === undefined) throw loginEnded(origin);
+    const { refreshUserTokens } = await import('../service-access/device-login.ts');
+    const { issuer, caPem, refreshToken } = login;
+    const tokens = await refreshUserTokens({ issuer, caPem }, refreshToken);
+    return { ...current, services: { ...current.services, [origin]: { ...login, ...tokens } } };
+  });
   const login = logins.services[origin];
-  const expired = new CommandError(
+  if (login === undefined) throw loginEnded(origin);
+  return login.idToken;
+}
+
+function isFresh({ expireAtMs }: Login): boolean {
+  return systemClock.now() < expireAtMs - REFRESH_BEFORE_MS;
+}
+
+function loginEnded(origin: string): CommandError {
+  return new CommandError(
     ExitCode.credentials,
     `Your login at ${origin} has ended`,
     'Log in again with `nexctl login`',
   );
-  if (login === undefined) throw expired;
-  if (systemClock.now() < login.expireAtMs - REFRESH_BEFORE_MS) return login.idToken;
-  if (login.refreshToken === undefined) throw expired;
-  const { refreshUserTokens } = await import('../service-access/device-login.ts');
-  const fresh = await refreshUserTokens(
-    { issuer: login.issuer, caPem: login.caPem },
-    login.refreshToken,
-  );
-  const services = { ...logins.services, [origin]: { ...login, ...fresh } };
-  await writeLogins(path, { ...logins, services });
-  return fresh.idToken;
 }
 
 function createClients({ channel }: ServiceConnection, authorize: Authorize) {

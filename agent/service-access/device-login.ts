@@ -53,8 +53,31 @@ export async function logInByDevice(
       userCode: answer.user_code,
       completeUrl: answer.verification_uri_complete,
     });
-    const tokens = await oidc.pollDeviceAuthorizationGrant(config, answer, undefined, { signal });
-    return userTokens(tokens, undefined);
+    const codeEnd = AbortSignal.timeout(answer.expires_in * 1000);
+    const signals = signal === undefined ? [codeEnd] : [codeEnd, signal];
+    try {
+      const tokens = await oidc.pollDeviceAuthorizationGrant(config, answer, undefined, {
+        signal: AbortSignal.any(signals),
+      });
+      return userTokens(tokens, undefined);
+    } catch (cause) {
+      if (signal?.aborted === true) throw ended('The login was given up', cause);
+      if (codeEnd.aborted) throw ended(oauthErrors.expired_token, cause);
+      throw cause;
+    }
+  });
+}
+
+/**
+ * Ends a login at its issuer (RFC 7009): its refresh token, and what was made of it, open nothing any more. An ID token that
+ * is out already lives to its end.
+ *
+ * @throws {CommandError}
+ */
+export async function revokeUserTokens(target: LoginTarget, refreshToken: string): Promise<void> {
+  return worded(target, async () => {
+    const config = await discover(target);
+    await oidc.tokenRevocation(config, refreshToken, { token_type_hint: 'refresh_token' });
   });
 }
 
@@ -155,21 +178,20 @@ async function worded<T>(target: LoginTarget, calls: () => Promise<T>): Promise<
   }
 }
 
-const oauthErrors: Readonly<Record<string, string>> = {
+const oauthErrors = {
   access_denied: 'The login was declined',
   expired_token: 'The login was not confirmed in time',
   invalid_grant: 'The login has ended',
-};
+} as const;
+
+function ended(message: string, cause: unknown): CommandError {
+  return new CommandError(ExitCode.credentials, message, 'Log in again', { cause });
+}
 
 function explainLoginFailure({ issuer }: LoginTarget, cause: unknown): CommandError {
   const code = cause instanceof oidc.ResponseBodyError ? cause.error : undefined;
-  const known = code === undefined ? undefined : oauthErrors[code];
-  if (known !== undefined) {
-    return new CommandError(ExitCode.credentials, known, 'Log in again', { cause });
-  }
-  if (cause instanceof Error && cause.name === 'AbortError') {
-    return new CommandError(ExitCode.credentials, 'The login was given up', 'Log in again');
-  }
+  const known = Object.entries(oauthErrors).find(([error]) => error === code);
+  if (known !== undefined) return ended(known[1], cause);
   const detail = code ?? (cause instanceof Error ? cause.message : String(cause));
   return new CommandError(
     ExitCode.unreachable,

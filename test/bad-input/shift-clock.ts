@@ -1,6 +1,9 @@
-/** Preloaded into a program (`node --import`), it puts that program's clock five minutes back. */
+/**
+ * Preloaded into a program (`node --import`), it shifts that program's clock: by TEST_CLOCK_SHIFT_MS milliseconds, or five
+ * minutes back.
+ */
 const present = Date.now.bind(Date);
-const shiftMs = -300_000;
+const shiftMs = Number(process.env['TEST_CLOCK_SHIFT_MS'] ?? -300_000);
 
 class ShiftedDate extends Date {
   static override now(): number {

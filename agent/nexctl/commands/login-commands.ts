@@ -1,11 +1,12 @@
 import { WhoAmIResponse } from '@nexodus/contracts/api';
 import { systemClock } from '@nexodus/clock';
 import type { Command } from 'commander';
+import { explainFailure } from '../../command/explain-failure.ts';
 import { checkService } from '../../service-access/service-connection.ts';
 import { parseServiceUrl } from '../../service-access/service-url.ts';
 import { openNamedService, withApi } from '../api-session.ts';
 import { flagsOf } from '../command-flags.ts';
-import { loginStorePath, readLogins, writeLogins } from '../login-store.ts';
+import { changeLogins, type Login, loginStorePath, readLogins } from '../login-store.ts';
 import { printData, printLine } from '../print-resource.ts';
 import { roleText } from '../resource-views.ts';
 
@@ -24,7 +25,7 @@ export function addLoginCommands(program: Command): void {
     .action((_flags: object, command: Command) => logIn(command));
   program
     .command('logout')
-    .description('Forget the login at a service.')
+    .description('Forget the login at a service, and end it at the issuer.')
     .action((_flags: object, command: Command) => logOut(command));
   program
     .command('whoami')
@@ -51,8 +52,10 @@ async function logIn(command: Command): Promise<void> {
       if (prompt.completeUrl !== undefined) printLine(`or open ${prompt.completeUrl}`);
     });
     const { origin } = connection.url;
-    const services = { ...logins.services, [origin]: { caPem, issuer, ...tokens } };
-    await writeLogins(path, { current: origin, services });
+    await changeLogins(path, systemClock, ({ services }) => ({
+      current: origin,
+      services: { ...services, [origin]: { caPem, issuer, ...tokens } },
+    }));
     printLine(`Logged in at ${origin}.`);
   } finally {
     connection.close();
@@ -62,21 +65,36 @@ async function logIn(command: Command): Promise<void> {
 async function logOut(command: Command): Promise<void> {
   const flags = flagsOf(command);
   const path = loginStorePath(process.env);
-  const logins = await readLogins(path);
-  const wanted = flags.serviceUrl ?? process.env.NEXCTL_SERVICE_URL ?? logins.current;
-  const origin = wanted === undefined ? undefined : parseServiceUrl(wanted).origin;
-  if (origin === undefined || logins.services[origin] === undefined) {
+  const forgotten: { origin: string; login: Login }[] = [];
+  await changeLogins(path, systemClock, (logins) => {
+    const wanted = flags.serviceUrl ?? process.env.NEXCTL_SERVICE_URL ?? logins.current;
+    const origin = wanted === undefined ? '' : parseServiceUrl(wanted).origin;
+    const { [origin]: login, ...services } = logins.services;
+    if (login === undefined) return logins;
+    forgotten.push({ origin, login });
+    return { current: logins.current === origin ? undefined : logins.current, services };
+  });
+  const [done] = forgotten;
+  if (done === undefined) {
     printLine('You were not logged in.');
     return;
   }
-  const services = Object.fromEntries(
-    Object.entries(logins.services).filter(([url]) => url !== origin),
-  );
-  await writeLogins(path, {
-    current: logins.current === origin ? undefined : logins.current,
-    services,
-  });
-  printLine(`Logged out at ${origin}.`);
+  await endAtIssuer(done.login);
+  printLine(`Logged out at ${done.origin}.`);
+}
+
+/** Who copied the file of logins must not be able to prolong one that its owner ended. */
+async function endAtIssuer({ issuer, caPem, refreshToken }: Login): Promise<void> {
+  if (refreshToken === undefined) return;
+  const { revokeUserTokens } = await import('../../service-access/device-login.ts');
+  try {
+    await revokeUserTokens({ issuer, caPem }, refreshToken);
+  } catch (error) {
+    const { message } = explainFailure(error);
+    process.stderr.write(
+      `nexctl: The refresh token is forgotten here, and the issuer did not hear of it. ${message}.\n`,
+    );
+  }
 }
 
 async function whoAmI(command: Command): Promise<void> {
