@@ -21,6 +21,13 @@ test('a byte that moves from key to value changes the digest', () => {
   expect(left.equals(right.toBytes())).toBe(false);
 });
 
+test('the sum of digests of single entries is the digest of all of them', () => {
+  const entries = ['a', 'b', 'c'].map((key) => [key, bytes(`value of ${key}`)] as const);
+  const single = entries.map((entry) => ViewDigest.of([entry]));
+  expect(ViewDigest.sum(single).equals(ViewDigest.of(entries).toBytes())).toBe(true);
+  expect(ViewDigest.sum([]).equals(ViewDigest.empty.toBytes())).toBe(true);
+});
+
 test('a removal that crosses zero wraps around and comes back', () => {
   const wrapped = ViewDigest.empty.without('a', bytes('1'));
   expect(wrapped.toBytes().length).toBe(32);

@@ -30,6 +30,13 @@ export class ViewDigest {
     return new ViewDigest(sum & MODULUS_MASK);
   }
 
+  /** Digest of all entries that these are digests of, keys being unique. Costs no hash. */
+  static sum(digests: Iterable<ViewDigest>): ViewDigest {
+    let sum = 0n;
+    for (const digest of digests) sum += digest.#sum;
+    return new ViewDigest(sum & MODULUS_MASK);
+  }
+
   /** Digest with one entry more. The caller knows that the key was not in it. */
   with(key: string, value: Uint8Array): ViewDigest {
     return new ViewDigest((this.#sum + hashEntry(key, value)) & MODULUS_MASK);
@@ -42,7 +49,9 @@ export class ViewDigest {
 
   /** The 32 bytes. */
   toBytes(): Uint8Array {
-    return new Uint8Array(Buffer.from(this.#sum.toString(16).padStart(64, '0'), 'hex'));
+    return new Uint8Array(
+      Buffer.from(this.#sum.toString(16).padStart(2 * VIEW_DIGEST_BYTES, '0'), 'hex'),
+    );
   }
 
   /** Whether these are the bytes of this digest. */

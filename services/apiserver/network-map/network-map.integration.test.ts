@@ -318,6 +318,44 @@ describe('the network map', () => {
     expect(a.hostnames).toEqual(['d']);
   });
 
+  test('a device that returns to a replica that follows its VPC costs no read of the log', async () => {
+    const vpc = await createVpc();
+    let reads = 0;
+    const replica = await startReplica({}, (log) => ({
+      ...log,
+      read: (...range) => {
+        reads += 1;
+        return log.read(...range);
+      },
+    }));
+    const a = connect(replica, await vpc.addDevice('a'));
+    await everybodyAt(vpc, a);
+    await a.close();
+    const { bookmarks } = a;
+    const readsBefore = reads;
+    a.open(replica.agents);
+    await eventually(() => a.bookmarks > bookmarks);
+    expect(reads).toBe(readsBefore);
+  });
+
+  test('a device that returns while policy is down learns who expired, also when others heard of it before', async () => {
+    const vpc = await createVpc();
+    const first = await startReplica();
+    const a = connect(first, await vpc.addDevice('a'));
+    const c = connect(first, await vpc.addDevice('c'));
+    const b = connect(first, await vpc.addDevice('b', { lifeMs: 3_000 }));
+    await eventually(() => a.hostnames.join() === 'b,c' && c.hostnames.join() === 'a,b');
+    await Promise.all([a.close(), c.close()]);
+    await eventually(() => b.goodbye === GoodbyeReason.DEVICE_EXPIRED);
+    await first.stop();
+    const second = await startReplica();
+    second.policy.isDown = true;
+    c.open(second.agents);
+    await eventually(() => c.hostnames.join() === 'a');
+    a.open(second.agents);
+    await eventually(() => a.hostnames.join() === 'c');
+  });
+
   test('policy that has compacted an interval is asked for everything', async () => {
     const vpc = await createVpc();
     const replica = await startReplica();

@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '@nexodus/clock';
 import { GoodbyeReason } from '@nexodus/contracts/agent';
 import type { PolicyServiceDefinition } from '@nexodus/contracts/policy';
-import { peerKey, removalOf, ViewDigest } from '@nexodus/network-map';
+import { peerKey, removalOf } from '@nexodus/network-map';
 import { isRpcError, type RpcClient, Status } from '@nexodus/rpc';
 import type { Logger } from '@nexodus/telemetry';
 import { retryDelayMs } from '../core/network-map/backoff.ts';
@@ -15,6 +15,7 @@ import type { ChangeLog } from '../database/change-log.ts';
 import type { AgentSession } from './agent-session.ts';
 import { Bell } from './bell.ts';
 import type { LogFollower, SeenChange } from './log-follower.ts';
+import { deletedDevices, MissedRemovals } from './missed-removals.ts';
 import type { NetworkMapMetrics } from './network-map-metrics.ts';
 import { outsideTraces, withinTrace } from './trace-context.ts';
 import { wholeAnswer } from './whole-answer.ts';
@@ -36,9 +37,6 @@ export interface VpcTrackerOptions {
 /** Changes that may wait for policy or a snapshot; with more the VPC is read anew when it can be. */
 const MAX_PENDING = 4_096;
 
-/** Changes that are looked through for removals that a waiting device has not heard of. */
-const MAX_MISSED = 4_096;
-
 /** What all pieces of an answer may take: some seconds for the pairs of thousands of devices. */
 const COMPILE_TIMEOUT_MS = 30_000;
 
@@ -52,6 +50,7 @@ export class VpcTracker {
   readonly #sessions = new Map<string, AgentSession>();
   readonly #bell = new Bell();
   readonly #stopping = new AbortController();
+  readonly #missed: MissedRemovals;
   /** What streams are told. */
   #current: VpcViews | undefined;
   /** What will replace it when policy has answered for it. */
@@ -71,6 +70,12 @@ export class VpcTracker {
     this.vpcId = vpcId;
     this.#options = options;
     this.#idleSinceMs = options.clock.monotonicMs();
+    this.#missed = new MissedRemovals({
+      ...options,
+      vpcId,
+      signal: this.#stopping.signal,
+      hiddenIds: () => (this.#next ?? this.#current)?.hiddenIds(options.clock.now()) ?? [],
+    });
   }
 
   /** Begins to follow. Changes are to be handed in from before this call on. */
@@ -83,7 +88,7 @@ export class VpcTracker {
     this.#stopping.abort();
     this.#expiryTimer?.cancel();
     this.#bell.ring();
-    await this.#running;
+    await Promise.all([this.#running, this.#missed.settled()]);
   }
 
   /** Whether there has been no stream for this long. */
@@ -117,7 +122,7 @@ export class VpcTracker {
 
   /** The next change of the log. */
   changed(seen: SeenChange): void {
-    const deletedIds = deletedDevices(seen);
+    const deletedIds = deletedDevices(seen.change);
     if (this.#arrived !== undefined) this.#arrived.push(seen);
     else this.#enqueue(seen);
     if (deletedIds.length > 0) this.#hide(deletedIds, GoodbyeReason.DEVICE_DELETED, seen);
@@ -294,7 +299,7 @@ export class VpcTracker {
     }
   }
 
-  /** Attaches a session when its device is in the views and these are not older than what the device holds. */
+  /** Attaches a session when that can be, and sees to it that one which has to wait hears of removals at least. */
   #settle(session: AgentSession): void {
     const { deviceId, hello } = session;
     const latest = this.#next ?? this.#current;
@@ -303,38 +308,25 @@ export class VpcTracker {
       hello.appliedRevision > 0n &&
       hello.vpcId === this.vpcId &&
       hello.logIncarnation === latest.logIncarnation;
-    if (isSameLog && session.hold()) void outsideTraces(() => this.#tellMissedRemovals(session));
+    const isHeldNow = isSameLog && session.hold();
     const isSure = !this.#mustLoad && this.#arrived === undefined;
     if (isSure && latest.whereIs(deviceId) === 'nowhere') session.end(GoodbyeReason.RESYNC);
     const end = latest.endOf(deviceId);
     if (end === 'deleted') session.end(GoodbyeReason.DEVICE_DELETED);
     if (end === 'expired') session.end(GoodbyeReason.DEVICE_EXPIRED);
-    const views = this.#current;
-    if (session.isOver || latest !== views || views.whereIs(deviceId) !== 'here') return;
+    if (latest === this.#current && !session.isOver) this.#attach(session, latest, isSameLog);
+    if (isHeldNow && !session.isAttached && !session.isOver) this.#missed.tell(session);
+  }
+
+  /** Attaches a session when its device is in the views and these are not older than what the device holds. */
+  #attach(session: AgentSession, views: VpcViews, isSameLog: boolean): void {
+    const { deviceId, hello } = session;
+    if (views.whereIs(deviceId) !== 'here') return;
     const { appliedRevision } = hello;
     const isAhead = isSameLog && appliedRevision > views.revision;
     if (isAhead && appliedRevision <= views.latestRevision) return;
     const isComparable = isSameLog && !isAhead && !session.wasTold;
-    const isCurrent =
-      isComparable && ViewDigest.of(views.viewOf(deviceId)).equals(hello.viewDigest);
-    session.attach(views, isCurrent);
-  }
-
-  /** A device that waits for policy is told at least who was removed since the revision that it holds. */
-  async #tellMissedRemovals(session: AgentSession): Promise<void> {
-    const { changeLog, logger } = this.#options;
-    const { appliedRevision, vpcId } = session.hello;
-    if (appliedRevision === 0n || vpcId !== this.vpcId) return;
-    try {
-      const logged = await changeLog.read(vpcId, appliedRevision, MAX_MISSED);
-      const ids = logged.flatMap(deletedDevices);
-      if (session.isAttached || ids.length === 0) return;
-      const entries = ids.map((id) => removalOf(peerKey(id)));
-      const seenAtMs = this.#options.clock.monotonicMs();
-      session.add({ entries, to: appliedRevision, traceparent: '', seenAtMs });
-    } catch (error) {
-      logger.debug({ error }, 'removals before a stream could not be read');
-    }
+    session.attach(views, isComparable && views.digestOf(deviceId).equals(hello.viewDigest));
   }
 
   #armExpiry(): void {
@@ -356,10 +348,4 @@ export class VpcTracker {
     }
     this.#armExpiry();
   }
-}
-
-function deletedDevices({ change }: Pick<SeenChange, 'change'>): string[] {
-  return change.changes.flatMap(({ before, after }) =>
-    after === undefined && before?.resource?.$case === 'device' ? [before.resource.value.id] : [],
-  );
 }

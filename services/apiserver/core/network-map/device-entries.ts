@@ -1,6 +1,6 @@
 import type { ViewEntry } from '@nexodus/contracts/agent';
 import type { DeviceImage, VpcImage } from '@nexodus/contracts/event';
-import { encodePeerEntry, encodeSelfEntry } from '@nexodus/network-map';
+import { encodePeerEntry, encodeSelfEntry, ViewDigest } from '@nexodus/network-map';
 
 /** A device with its entries, encoded once for whoever sees them. */
 export interface DeviceEntries {
@@ -9,6 +9,10 @@ export interface DeviceEntries {
   readonly self: ViewEntry;
   /** What its peers see of it; undefined until it published a binding. */
   readonly peer: ViewEntry | undefined;
+  /** Of `self`, so that the digest of a view is a sum and costs no hash. */
+  readonly selfDigest: ViewDigest;
+  /** Of `peer`. */
+  readonly peerDigest: ViewDigest;
 }
 
 /** Encodes the entries of a device. */
@@ -36,11 +40,15 @@ export function encodeDevice(image: DeviceImage, vpc: VpcImage): DeviceEntries {
           ipv4Address,
           ipv6Address,
         });
-  return { image, self, peer };
+  return { image, self, peer, selfDigest: digestOf(self), peerDigest: digestOf(peer) };
 }
 
 /** Whether both give the same view, where undefined is the absence of an entry. */
 export function isSameEntry(left: ViewEntry | undefined, right: ViewEntry | undefined): boolean {
   if (left === undefined || right === undefined) return left === right;
   return left === right || Buffer.compare(left.value, right.value) === 0;
+}
+
+function digestOf(entry: ViewEntry | undefined): ViewDigest {
+  return entry === undefined ? ViewDigest.empty : ViewDigest.of([[entry.key, entry.value]]);
 }

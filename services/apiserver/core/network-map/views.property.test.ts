@@ -1,5 +1,12 @@
 import { type ViewEntry, type ViewInterval, ViewKind } from '@nexodus/contracts/agent';
-import { applyBookmark, applyInterval, peerKey, selfKey, type View } from '@nexodus/network-map';
+import {
+  applyBookmark,
+  applyInterval,
+  peerKey,
+  selfKey,
+  type View,
+  ViewDigest,
+} from '@nexodus/network-map';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { framesOf } from './view-frames.ts';
@@ -245,6 +252,18 @@ describe('whatever happens to a VPC, to policy and to its streams', () => {
       }
     });
     fc.assert(law, { numRuns: 1_000 });
+  });
+
+  test('the digest that is added up is the digest of the view', () => {
+    const law = fc.property(history, (events) => {
+      const world = new World();
+      for (const what of events) world.do(what);
+      for (let index = 0; index < DEVICES; index += 1) {
+        const hashed = ViewDigest.of(world.views.viewOf(deviceIdOf(index)));
+        expect(world.views.digestOf(deviceIdOf(index)).equals(hashed.toBytes())).toBe(true);
+      }
+    });
+    fc.assert(law, { numRuns: 500 });
   });
 
   test('the views are what the rules say, and devices that both published a binding see each other or neither', () => {

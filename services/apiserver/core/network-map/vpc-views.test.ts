@@ -72,4 +72,14 @@ describe('the views of a VPC', () => {
     views.advance(4n, model.compile(3n, 4n), 10_001);
     expect(views.sees(deviceIdOf(0), deviceIdOf(1))).toBe(true);
   });
+
+  test('who expired, or was deleted with policy down, is hidden, and so also where that is older than the views', () => {
+    const { model, views } = fullMesh(4);
+    views.enqueue(model.append({ kind: 'expire-at', device: 1, atSeconds: 10 })!, 0);
+    views.enqueue(model.append({ kind: 'delete', device: 2 })!, 0);
+    expect(views.hiddenIds(9_999)).toEqual([deviceIdOf(2)]);
+    expect(views.hiddenIds(10_000).toSorted()).toEqual([deviceIdOf(1), deviceIdOf(2)]);
+    const fresh = new VpcViews(model.snapshotAt(model.head));
+    expect(fresh.hiddenIds(10_000)).toEqual([deviceIdOf(1)]);
+  });
 });

@@ -9,7 +9,7 @@
 import type { ViewEntry } from '@nexodus/contracts/agent';
 import type { DeviceImage, VpcChange, VpcImage, VpcSnapshot } from '@nexodus/contracts/event';
 import type { VisiblePair } from '@nexodus/contracts/policy';
-import { peerKey, removalOf, selfKey } from '@nexodus/network-map';
+import { peerKey, removalOf, selfKey, ViewDigest } from '@nexodus/network-map';
 import { type DeviceEntries, encodeDevice, isSameEntry } from './device-entries.ts';
 import { pairKey, type PolicyAnswer, Visibility } from './visibility.ts';
 
@@ -110,8 +110,8 @@ export class VpcViews {
   }
 
   /** The view of a device, by key; empty for a device that is not here. */
-  viewOf(deviceId: string): Map<string, Uint8Array> {
-    const view = new Map<string, Uint8Array>();
+  viewOf(deviceId: string): Map<string, ViewEntry['value']> {
+    const view = new Map<string, ViewEntry['value']>();
     const device = this.#devices.get(deviceId);
     if (device === undefined) return view;
     view.set(selfKey, device.self.value);
@@ -120,6 +120,20 @@ export class VpcViews {
       if (entry !== undefined) view.set(entry.key, entry.value);
     }
     return view;
+  }
+
+  /** Digest of the view of a device; adds up what was hashed when its entries were made. */
+  digestOf(deviceId: string): ViewDigest {
+    const device = this.#devices.get(deviceId);
+    if (device === undefined) return ViewDigest.empty;
+    const peers = this.peersOf(deviceId).map((id) => this.#devices.get(id)?.peerDigest);
+    return ViewDigest.sum([device.selfDigest, ...peers.filter((digest) => digest !== undefined)]);
+  }
+
+  /** Devices that no view may show now: deleted ones that policy has not answered for, and expired ones. */
+  hiddenIds(nowMs: number): string[] {
+    const known = [...this.#hidden, ...this.#ahead.keys(), ...this.#devices.keys()];
+    return [...new Set(known)].filter((id) => this.#hidden.has(id) || this.#mustHide(id, nowMs));
   }
 
   /** Whether the view of `viewerId` has an entry of `peerId`. */
