@@ -49,7 +49,7 @@ export interface RefusedPeer {
 export interface PeerVerdict {
   readonly value: Uint8Array;
   readonly peer: AcceptedPeer | RefusedPeer;
-  /** End of an accepted binding; Infinity for a refusal. */
+  /** End of an accepted binding; Infinity for a refusal, but -Infinity for one that another clock would lift. */
   readonly validUntilSeconds: number;
 }
 
@@ -80,9 +80,8 @@ export interface PeerJudgement {
 
 /** Judges all peers of a view. */
 export function acceptPeers(docket: PeerDocket): PeerJudgement {
-  const pins = new Map(docket.pins);
   const verdicts = new Map<string, PeerVerdict>();
-  let arePinsChanged = false;
+  const offered = new Map<string, BindingPin>();
   for (const [key, value] of docket.entries) {
     const before = docket.verdicts.get(key);
     if (before?.value === value && before.validUntilSeconds * 1000 > docket.now.getTime()) {
@@ -91,13 +90,33 @@ export function acceptPeers(docket: PeerDocket): PeerJudgement {
     }
     const entry = decodeEntry(key, value);
     if (entry.kind !== 'peer') continue;
-    const { verdict, pin } = judge(docket, entry.peer, pins.get(entry.peer.deviceId));
+    const { verdict, pin } = judge(docket, entry.peer, docket.pins.get(entry.peer.deviceId));
     verdicts.set(key, { value, ...verdict });
-    if (pin === undefined) continue;
-    arePinsChanged ||= pins.get(pin.deviceId)?.contentHash !== pin.contentHash;
-    pins.set(pin.deviceId, pin);
+    if (pin !== undefined) offered.set(pin.deviceId, pin);
   }
-  return { ...separate(docket, verdicts), pins, arePinsChanged, verdicts };
+  const separated = separate(docket, verdicts);
+  // Who stays out for the sake of another is not known for it: it is neither pinned nor remembered.
+  const accepted = new Set<PeerVerdict['peer']>(separated.accepted);
+  for (const [key, { peer }] of verdicts) {
+    if (isAccepted(peer) && !accepted.has(peer)) verdicts.delete(key);
+  }
+  return { ...separated, ...pinAccepted(docket.pins, separated.accepted, offered), verdicts };
+}
+
+function pinAccepted(
+  before: ReadonlyMap<string, BindingPin>,
+  accepted: readonly AcceptedPeer[],
+  offered: ReadonlyMap<string, BindingPin>,
+): Pick<PeerJudgement, 'pins' | 'arePinsChanged'> {
+  const pins = new Map(before);
+  let arePinsChanged = false;
+  for (const { deviceId } of accepted) {
+    const pin = offered.get(deviceId);
+    if (pin === undefined) continue;
+    arePinsChanged ||= pins.get(deviceId)?.contentHash !== pin.contentHash;
+    pins.set(deviceId, pin);
+  }
+  return { pins, arePinsChanged };
 }
 
 /** Whether a verdict lets the peer in. */
@@ -121,8 +140,8 @@ type Judgement = { verdict: Omit<PeerVerdict, 'value'>; pin?: BindingPin };
 
 function judge(docket: PeerDocket, entry: PeerEntry, pinned: BindingPin | undefined): Judgement {
   const { deviceId, hostname, binding } = entry;
-  const refuse = (reason: string): Judgement => ({
-    verdict: { peer: { deviceId, hostname, reason }, validUntilSeconds: Infinity },
+  const refuse = (reason: string, validUntilSeconds = Infinity): Judgement => ({
+    verdict: { peer: { deviceId, hostname, reason }, validUntilSeconds },
   });
   if (deviceId === docket.deviceId) return refuse('it is this device itself');
   if (binding === undefined) return refuse('it has not published a signed binding yet');
@@ -145,7 +164,11 @@ function judge(docket: PeerDocket, entry: PeerEntry, pinned: BindingPin | undefi
     },
     now: docket.now,
   });
-  if (!verdict.accepted) return refuse(refusals[verdict.reason]);
+  if (!verdict.accepted) {
+    // The clock of this machine may be wrong now, and set right later.
+    const validUntilSeconds = verdict.reason === 'expired' ? -Infinity : Infinity;
+    return refuse(refusals[verdict.reason], validUntilSeconds);
+  }
   const wireGuardKey = formatX25519PublicKey(keys.wireGuardKey);
   if (wireGuardKey === docket.ownWireGuardKey) return refuse('it shows the key of this device');
   const peer = { deviceId, hostname, wireGuardKey, addresses };
@@ -203,7 +226,10 @@ export function readTunnelAddress(text: string, family: IpFamily): string | unde
   }
 }
 
-/** Keys and addresses belong to one device each: whoever claims one that is taken stays out, in order of device ids. */
+/**
+ * Keys and addresses belong to one device each: whoever claims one that is taken stays out. Devices known from before
+ * come first, so that no newcomer displaces one, then the order of device ids.
+ */
 function separate(
   docket: PeerDocket,
   verdicts: ReadonlyMap<string, PeerVerdict>,
@@ -212,7 +238,9 @@ function separate(
   const refused: RefusedPeer[] = [];
   const taken = new Set(docket.ownAddresses);
   const peers = [...verdicts.values()].map(({ peer }) => peer);
-  for (const peer of peers.toSorted((a, b) => (a.deviceId < b.deviceId ? -1 : 1))) {
+  const rank = ({ deviceId }: { deviceId: string }) =>
+    `${docket.pins.has(deviceId) ? 0 : 1} ${deviceId}`;
+  for (const peer of peers.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))) {
     if (!isAccepted(peer)) {
       refused.push(peer);
       continue;

@@ -109,6 +109,30 @@ test('peers with a proven binding are in the tunnel, with their own addresses on
   expect(plan.firewall.peerAddresses).toHaveLength(4);
 });
 
+test('a binding that a wrong clock makes expired is taken once the clock is right', () => {
+  const given = facts([makePeer(2).entry]);
+  const wrong = reduceDevice({ ...given, now: new Date(now.getTime() + 2_000_000) }, fresh);
+  expect(wrong.problem).toContain('expired');
+  expect(reduceDevice(given, wrong.memory).accepted.map(({ deviceId }) => deviceId)).toEqual([
+    'd2',
+  ]);
+});
+
+test('a newcomer never displaces a device that has the address already, whatever its id', () => {
+  const held = makePeer(3);
+  const first = reduceDevice(facts([held.entry]), fresh);
+  const thief = makePeer(2, { address: '100.64.0.3' });
+  const both = facts([thief.entry, held.entry]);
+  const second = reduceDevice(both, first.memory);
+  expect(second.memory.pins.has('d2')).toBe(false);
+  const restarted = reduceDevice(both, createMemory(second.memory.pins));
+  for (const model of [second, reduceDevice(both, second.memory), restarted]) {
+    expect(model.accepted.map(({ deviceId }) => deviceId)).toEqual(['d3']);
+  }
+  const left = reduceDevice(facts([thief.entry]), second.memory);
+  expect(left.accepted.map(({ deviceId }) => deviceId)).toEqual(['d2']);
+});
+
 test('unchanged entries are judged from memory, and pins stay', () => {
   const given = facts([makePeer(2).entry]);
   const first = reduceDevice(given, fresh);

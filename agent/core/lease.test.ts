@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { leaseRecord, leaseRemainingMs, renewLease, restoreLease, type Lease } from './lease.ts';
+import {
+  advanceLease,
+  leaseRecord,
+  leaseRemainingMs,
+  renewLease,
+  restoreLease,
+  type Lease,
+} from './lease.ts';
 
 const hour = 3_600_000;
 const start = { wallMs: 1_000_000_000, monotonicMs: 5_000 };
@@ -21,6 +28,14 @@ test('a lease runs out after its time, by the monotonic clock even where the wal
 test('sleep counts, which only the wall clock sees', () => {
   const awake = { wallMs: start.wallMs + 25 * hour, monotonicMs: start.monotonicMs + 10 };
   expect(leaseRemainingMs(granted(), awake)).toBe(0);
+});
+
+test('a wall clock that is set back after a sleep gives back none of the sleep', () => {
+  const awake = { wallMs: start.wallMs + 20 * hour, monotonicMs: start.monotonicMs + 10 };
+  const counted = advanceLease(granted(), awake);
+  const setBack = { wallMs: start.wallMs, monotonicMs: start.monotonicMs + 20 };
+  expect(leaseRemainingMs(counted, setBack)).toBe(4 * hour - 10);
+  expect(leaseRemainingMs(granted(), setBack)).toBe(24 * hour - 20);
 });
 
 test('an older server time renews nothing, a newer one everything', () => {

@@ -49,6 +49,11 @@ export function renewLease(
   return { highestServerTimeMs: told.serverTimeMs, durationMs, elapsedMs: 0, countedAt: now };
 }
 
+/** The lease with the time that passed until now counted for good: a clock set back later gives none of it back. */
+export function advanceLease(lease: Lease, now: ClockReading): Lease {
+  return { ...lease, elapsedMs: elapsed(lease, now), countedAt: now };
+}
+
 /** Milliseconds that are left; 0 when the lease has ended. */
 export function leaseRemainingMs(lease: Lease, now: ClockReading): number {
   return Math.max(0, lease.durationMs - elapsed(lease, now));

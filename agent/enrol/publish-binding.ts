@@ -18,6 +18,8 @@ export interface BindingPublisherOptions {
   readonly keep: (enrolment: Enrolment) => Promise<void>;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Gives the call up. */
+  readonly signal?: AbortSignal;
 }
 
 /** Outcome of `ensureBinding`. */
@@ -35,7 +37,7 @@ export interface EnsuredBinding {
  * @throws {RpcError} {StateError}
  */
 export async function ensureBinding(
-  { keys, client, keep, now }: BindingPublisherOptions,
+  { keys, client, keep, now, signal }: BindingPublisherOptions,
   enrolment: Enrolment,
   published: PublishedBinding,
 ): Promise<EnsuredBinding> {
@@ -63,7 +65,7 @@ export async function ensureBinding(
   );
   const next = { ...enrolment, binding: { vpcId, serial, notAfterSeconds } };
   if (step.kind === 'sign') await keep(next);
-  const { revision } = await client.publishBinding({ binding: wireBinding(binding) });
+  const { revision } = await client.publishBinding({ binding: wireBinding(binding) }, { signal });
   return { enrolment: next, revision };
 }
 

@@ -21,6 +21,7 @@ import {
   type Withdrawal,
 } from '../core/device-model.ts';
 import {
+  advanceLease,
   type ClockReading,
   type Lease,
   leaseRecord,
@@ -28,15 +29,16 @@ import {
   renewLease,
   restoreLease,
 } from '../core/lease.ts';
-import { ensureBinding } from '../enrol/publish-binding.ts';
 import { type ControlSession, createControlSession } from '../session/control-session.ts';
 import type { SessionEffect, SessionEnd, SessionState } from '../session/core/session-state.ts';
 import type { Enrolment } from '../state/agent-state.ts';
 import type { KeptState, StateStore } from '../state/state-store.ts';
 import { AGENT_VERSION } from './agent-version.ts';
 import { createApplyQueue } from './apply-queue.ts';
+import { type BindingKeeper, createBindingKeeper } from './binding-keeper.ts';
 import { describePeers, describeStatus } from './daemon-status.ts';
 import type { DeviceMachine, MachineReport } from './device-machine.ts';
+import { createSessionReporter, type SessionReporter } from './session-reporter.ts';
 
 /** What a device at work needs. */
 export interface DeviceRuntimeOptions {
@@ -62,7 +64,7 @@ export interface DeviceRuntimeOptions {
 export interface DeviceRuntime {
   /** Puts the kept view in force, then follows the service. Throws what kept the first plan from being put in force. */
   start(): Promise<void>;
-  /** Resolves when a view of `readyRevision` or later is in force, or when there will never be one. */
+  /** Resolves when a view of `readyRevision` or later is in force whole, or when there will never be one. */
   readonly ready: Promise<void>;
   status(): Promise<GetStatusResponse>;
   peers(): Promise<Peer[]>;
@@ -70,17 +72,11 @@ export interface DeviceRuntime {
   stop(): Promise<void>;
 }
 
-/** Interval of looking after the machine: drift is repaired within it (behaviour.md, firewall). */
-const TICK_MS = 5_000;
-
-/** Paths are reported when they change and after this time (agent.proto, PathReport). */
-const PATHS_INTERVAL_MS = 60_000;
+/** Time between two starts of looking after the machine: with the run itself, drift is repaired within 5 s. */
+const TICK_MS = 4_000;
 
 /** The view on disk may be this much older than the one in force, as long as its entries are the same. */
 const KEEP_INTERVAL_MS = 60_000;
-
-/** A binding that could not be published is tried again after this time. */
-const BINDING_RETRY_MS = 10_000;
 
 const endings: Readonly<Record<Exclude<SessionEnd, 'stopped'>, string>> = {
   superseded:
@@ -90,6 +86,12 @@ const endings: Readonly<Record<Exclude<SessionEnd, 'stopped'>, string>> = {
   'device-expired':
     'the key of this device expired: restart `nexd up` with a registration key or a login to renew it',
 };
+
+const SUPERSEDED =
+  'another session with the keys of this device took over: this one comes back within a minute';
+
+const PINS_UNSAVED =
+  'the keys of new peers could not be kept on disk: after a restart other keys would pass for theirs. See the log';
 
 /** The transport's own words differ from attempt to attempt and are for the log. */
 function describeOutage(failure: RpcError): string {
@@ -111,7 +113,8 @@ class Runtime implements DeviceRuntime {
   readonly #queue = createApplyQueue(() => this.#run());
   readonly #ready = Promise.withResolvers<void>();
   readonly #watch = new AbortController();
-  #enrolment: Enrolment;
+  readonly #binding: BindingKeeper;
+  readonly #reporter: SessionReporter;
   #memory: DeviceMemory;
   #arePinsUnsaved = false;
   #view: View | undefined;
@@ -127,17 +130,14 @@ class Runtime implements DeviceRuntime {
   #appliedRevision = 0n;
   #savedDigest = '';
   #savedAtMs = -Infinity;
-  #pathsSaid = { text: '', atMs: -Infinity };
-  #endpointsSaid = '';
-  #bindingTriedAtMs = -Infinity;
+  #isSuperseded = false;
   #saidProblem = '';
   #tick: Timer | undefined;
   #isStopped = false;
 
   constructor(options: DeviceRuntimeOptions) {
     this.#options = options;
-    const { kept, clock, enrolment } = options;
-    this.#enrolment = enrolment;
+    const { store, kept, clock, enrolment } = options;
     this.#memory = createMemory(kept.pins);
     const { view, lease, endpoints = new Map() } = kept.kept;
     this.#view = view?.vpcId === enrolment.vpcId ? view : undefined;
@@ -156,6 +156,15 @@ class Runtime implements DeviceRuntime {
       onState: (state, failure) => this.#onState(state, failure),
       onUnauthenticated: options.discardToken,
     });
+    this.#reporter = createSessionReporter(this.#session, clock);
+    this.#binding = createBindingKeeper({
+      enrolment,
+      keys: kept.keys,
+      client: options.client,
+      save: (next) => store.saveEnrolment(kept.keys, next),
+      clock,
+      logger: options.logger,
+    });
   }
 
   get ready(): Promise<void> {
@@ -170,7 +179,7 @@ class Runtime implements DeviceRuntime {
     this.#session.start();
     this.#setTick();
     machine
-      .watch(() => this.#onNetworkChange(), this.#watch.signal)
+      .watch(() => void this.#queue.request(), this.#watch.signal)
       .catch((error: unknown) => logger.warn({ error }, 'network changes are not watched'));
   }
 
@@ -183,7 +192,7 @@ class Runtime implements DeviceRuntime {
       problem: this.#problem(),
       interfaceName: machine.interfaceName,
       wireGuardKey: formatX25519PublicKey(kept.keys.wireGuard.publicKey),
-      enrolment: this.#enrolment,
+      enrolment: this.#binding.enrolment,
       model: this.#model,
       tunnel: await machine.status().catch(() => undefined),
       names: machine.namesStatus(),
@@ -205,6 +214,7 @@ class Runtime implements DeviceRuntime {
     this.#watch.abort();
     this.#session.stop();
     await this.#queue.stop();
+    await this.#binding.stop();
     if (this.#withdrawal() === undefined) await this.#keepView(true);
   }
 
@@ -216,13 +226,9 @@ class Runtime implements DeviceRuntime {
   #setTick(): void {
     if (this.#isStopped) return;
     this.#tick = this.#options.clock.setTimer(TICK_MS, () => {
-      void this.#queue.request().finally(() => this.#setTick());
+      this.#setTick();
+      void this.#queue.request();
     });
-  }
-
-  #onNetworkChange(): void {
-    this.#session.tell({ kind: 'network-changed' });
-    void this.#queue.request();
   }
 
   #onState(state: SessionState['kind'], failure: RpcError | undefined): void {
@@ -230,6 +236,7 @@ class Runtime implements DeviceRuntime {
     this.#failure = failure;
     if (state === 'live') {
       this.#acknowledged = '';
+      this.#isSuperseded = false;
       this.#options.say('connected to the service');
       void this.#queue.request();
     }
@@ -252,6 +259,9 @@ class Runtime implements DeviceRuntime {
         this.#lease = renewLease(this.#lease, told, this.#reading());
         return;
       }
+      case 'superseded':
+        this.#isSuperseded = true;
+        return;
       case 'ended':
         this.#end = effect.reason;
         if (effect.reason !== 'stopped') this.#sayProblem();
@@ -272,16 +282,18 @@ class Runtime implements DeviceRuntime {
   /** One run of the queue. Never rejects: what goes wrong is reported, and the next run tries again. */
   async #run(): Promise<void> {
     const { machine, kept, logger } = this.#options;
+    const { enrolment } = this.#binding;
+    if (this.#lease !== undefined) this.#lease = advanceLease(this.#lease, this.#reading());
     const view = this.#view;
     const traceparent = this.#traceparent;
     this.#traceparent = '';
     try {
       const report = await machine.putInForce(
         {
-          deviceId: this.#enrolment.deviceId,
-          vpcId: this.#enrolment.vpcId,
+          deviceId: enrolment.deviceId,
+          vpcId: enrolment.vpcId,
           ownWireGuardKey: formatX25519PublicKey(kept.keys.wireGuard.publicKey),
-          enrolledAddresses: [this.#enrolment.ipv4Address, this.#enrolment.ipv6Address],
+          enrolledAddresses: [enrolment.ipv4Address, enrolment.ipv6Address],
           entries: view?.entries ?? new Map(),
           states: this.#states,
           withdrawal: this.#withdrawal(),
@@ -309,12 +321,12 @@ class Runtime implements DeviceRuntime {
     }
     await this.#keepView(false);
     const isCurrent = this.#appliedRevision >= this.#options.readyRevision;
-    if (isCurrent && this.#appliedRevision > 0n) this.#ready.resolve();
+    const isWhole = report.failure === undefined;
+    if (isWhole && isCurrent && this.#appliedRevision > 0n) this.#ready.resolve();
     if (this.#end !== undefined) this.#ready.resolve();
     if (this.#isStopped) return;
-    this.#tellEndpoints(report);
-    this.#tellPaths(report);
-    await this.#publishBinding();
+    this.#reporter.report(report);
+    this.#publishBinding();
   }
 
   async #keepPins(model: DeviceModel): Promise<void> {
@@ -385,42 +397,10 @@ class Runtime implements DeviceRuntime {
     }
   }
 
-  #tellEndpoints({ endpoints }: MachineReport): void {
-    const text = endpoints.map(({ address }) => address).join(' ');
-    if (text === this.#endpointsSaid) return;
-    this.#endpointsSaid = text;
-    this.#session.tell({ kind: 'endpoints', endpoints });
-  }
-
-  #tellPaths({ paths }: MachineReport): void {
-    const nowMs = this.#options.clock.monotonicMs();
-    const text = paths.map(({ deviceId, endpoint }) => `${deviceId} ${endpoint}`).join(' ');
-    const isDue = nowMs - this.#pathsSaid.atMs >= PATHS_INTERVAL_MS;
-    if (paths.length === 0 || (text === this.#pathsSaid.text && !isDue)) return;
-    this.#pathsSaid = { text, atMs: nowMs };
-    this.#session.tell({ kind: 'paths', paths });
-  }
-
-  async #publishBinding(): Promise<void> {
+  #publishBinding(): void {
     const self = this.#model?.self;
-    const { store, kept, client, clock, logger } = this.#options;
-    const nowMs = clock.monotonicMs();
     if (self === undefined || this.#sessionState !== 'live') return;
-    if (nowMs - this.#bindingTriedAtMs < BINDING_RETRY_MS) return;
-    const published = { vpcId: self.vpcId, serial: self.bindingSerial };
-    const keep = (enrolment: Enrolment): Promise<void> => {
-      this.#enrolment = enrolment;
-      return store.saveEnrolment(kept.keys, enrolment);
-    };
-    try {
-      const before = this.#enrolment;
-      const publisher = { keys: kept.keys, client, keep, now: () => clock.now() };
-      this.#enrolment = (await ensureBinding(publisher, before, published)).enrolment;
-      if (this.#enrolment !== before) this.#bindingTriedAtMs = nowMs;
-    } catch (error) {
-      this.#bindingTriedAtMs = nowMs;
-      logger.warn({ error }, 'the binding was not published');
-    }
+    this.#binding.ensure({ vpcId: self.vpcId, serial: self.bindingSerial });
   }
 
   #daemonState(): DaemonState {
@@ -434,10 +414,14 @@ class Runtime implements DeviceRuntime {
   /** One line: what is wrong and what to do, or empty. */
   #problem(): string {
     if (this.#end !== undefined && this.#end !== 'stopped') return endings[this.#end];
-    const problem = this.#report?.problem ?? '';
-    if (this.#sessionState === 'live' || this.#failure === undefined) return problem;
-    const offline = describeOutage(this.#failure);
-    return problem === '' ? offline : `${problem}; ${offline}`;
+    const failure = this.#sessionState === 'live' ? undefined : this.#failure;
+    const problems = [
+      this.#report?.problem ?? '',
+      this.#arePinsUnsaved ? PINS_UNSAVED : '',
+      this.#isSuperseded ? SUPERSEDED : '',
+      failure === undefined ? '' : describeOutage(failure),
+    ];
+    return problems.filter((line) => line !== '').join('; ');
   }
 
   #sayProblem(): void {

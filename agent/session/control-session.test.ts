@@ -159,12 +159,17 @@ test('a deleted device asks no more', async () => {
   expect(run.effects.at(-1)).toEqual({ kind: 'ended', reason: 'device-deleted' });
 });
 
-test('a newer stream of the same device ends the session for good', async () => {
+test('a newer stream of the same device ends the session for good only when it does so again', async () => {
   const goodbye: Answer = { $case: 'goodbye', value: { reason: GoodbyeReason.SUPERSEDED } };
-  const run = start([[welcome, goodbye]]);
+  const run = start([
+    [welcome, goodbye],
+    [welcome, goodbye],
+  ]);
+  await eventually(() => run.states.at(-1) === 'waiting');
+  run.clock.advance(60_000);
   await eventually(() => run.states.at(-1) === 'ended');
   run.clock.advance(3_600_000);
-  expect(run.said).toHaveLength(1);
+  expect(run.said).toHaveLength(2);
 });
 
 test('stopping ends the stream, and what comes late means nothing', async () => {

@@ -17,7 +17,13 @@ import type { View } from '@nexodus/network-map';
  */
 export type SessionState =
   | { readonly kind: 'idle' }
-  | { readonly kind: 'waiting'; readonly attempt: number; readonly untilMs: number }
+  | {
+      readonly kind: 'waiting';
+      readonly attempt: number;
+      /** A network change ends the pause, but not before this. */
+      readonly notBeforeMs: number;
+      readonly untilMs: number;
+    }
   | { readonly kind: 'opening'; readonly attempt: number; readonly sinceMs: number }
   | LiveSession
   | { readonly kind: 'ended'; readonly reason: SessionEnd };
@@ -49,6 +55,8 @@ export interface Session {
   /** Hello says that no view is held: after intervals that did not join. */
   readonly isSnapshotWanted: boolean;
   readonly endpoints: readonly Endpoint[];
+  /** When a newer session of the same keys last ended this one. */
+  readonly supersededAtMs: number | undefined;
 }
 
 /** What a session is told. */
@@ -57,7 +65,7 @@ export type SessionEvent =
   | { readonly kind: 'stop' }
   /** Time has come: see `nextWakeAtMs`. */
   | { readonly kind: 'wake' }
-  /** The network changed: do not wait for the end of a pause. */
+  /** The network changed: wait for the end of a pause only where it was asked for. */
   | { readonly kind: 'network-changed' }
   | { readonly kind: 'received'; readonly message: ConnectResponse['message'] }
   | {
@@ -84,6 +92,8 @@ export type SessionEffect =
   | { readonly kind: 'view'; readonly view: View; readonly traceparent: string }
   | { readonly kind: 'peer-states'; readonly states: readonly PeerState[] }
   | { readonly kind: 'server-time'; readonly serverTimeMs: number; readonly leaseMs?: number }
+  /** A newer session of the same keys ended this one, which comes back once. */
+  | { readonly kind: 'superseded' }
   | { readonly kind: 'ended'; readonly reason: SessionEnd };
 
 /** What a step may read of the world. */

@@ -15,11 +15,24 @@ const FIRST_PAUSE_MS = 200;
 /** Cap of any pause: a service that comes back sees all its agents within this time, spread evenly. */
 const LONGEST_PAUSE_MS = 15_000;
 
+/** The first pause after a service that drains: all streams of a replica end at once, and meet the others spread. */
+export const DRAINED_PAUSE_MS = 5_000;
+
+/** Shortest pause of a session that a newer one of the same keys ended; as long again is added at random. */
+export const SUPERSEDED_PAUSE_MS = 30_000;
+
+/** A session that is superseded twice within this time stays off: the other one comes back as well. */
+export const SUPERSEDED_AGAIN_MS = 300_000;
+
 /** A stream that lived this long makes the next pause short again. */
 export const STABLE_AFTER_MS = 30_000;
 
 /** Pause before attempt `attempt` (0 for the first one): full jitter, uniform between 0 and the cap. */
-export function reconnectPauseMs(attempt: number, random: number): number {
-  const cap = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempt, 16));
+export function reconnectPauseMs(
+  attempt: number,
+  random: number,
+  firstMs = FIRST_PAUSE_MS,
+): number {
+  const cap = Math.min(LONGEST_PAUSE_MS, firstMs * 2 ** Math.min(attempt, 16));
   return Math.floor(random * cap);
 }

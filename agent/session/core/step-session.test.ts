@@ -240,8 +240,13 @@ describe('reconnecting', () => {
     expect(kinds.at(-1)).toBe('open');
   });
 
-  test('the service may ask for a longer pause', () => {
-    const { session } = play([...started, [20, { kind: 'closed', retryAfterMs: 5_000 }]]);
+  test('the service may ask for a longer pause, which a network change does not end', () => {
+    const { session, kinds } = play([
+      ...started,
+      [20, { kind: 'closed', retryAfterMs: 5_000 }],
+      [5_019, { kind: 'network-changed' }],
+    ]);
+    expect(kinds.at(-1)).toBe('send');
     expect(nextWakeAtMs(session)).toBeGreaterThanOrEqual(5_020);
   });
 });
@@ -250,7 +255,6 @@ describe('goodbye', () => {
   const bye = (reason: GoodbyeReason): SessionEvent =>
     received({ $case: 'goodbye', value: { reason } });
   const cases: [GoodbyeReason, string][] = [
-    [GoodbyeReason.SUPERSEDED, 'superseded'],
     [GoodbyeReason.DEVICE_DELETED, 'device-deleted'],
     [GoodbyeReason.DEVICE_EXPIRED, 'device-expired'],
   ];
@@ -258,6 +262,39 @@ describe('goodbye', () => {
     const { session, kinds } = play([...started, [20, bye(reason)], [99_999, { kind: 'wake' }]]);
     expect(session.state).toEqual({ kind: 'ended', reason: end });
     expect(kinds.slice(-2)).toEqual(['close', 'ended']);
+  });
+
+  test('a superseded session comes back after 30 to 60 s, not before, whatever the network does', () => {
+    const { session, kinds } = play([
+      ...started,
+      [20, bye(GoodbyeReason.SUPERSEDED)],
+      [30_019, { kind: 'network-changed' }],
+    ]);
+    expect(kinds.slice(-2)).toEqual(['close', 'superseded']);
+    expect(session.state.kind).toBe('waiting');
+    expect(nextWakeAtMs(session)).toBe(45_020);
+    const later = play([[45_020, { kind: 'wake' }]], session);
+    expect(later.kinds).toEqual(['open']);
+  });
+
+  test.for([
+    [46_000, 'ended'],
+    [300_019, 'ended'],
+    [300_020, 'waiting'],
+  ] as const)('superseded again at %i ms, it is %s', ([atMs, kind]) => {
+    const { session } = play([
+      ...started,
+      [20, bye(GoodbyeReason.SUPERSEDED)],
+      [45_020, { kind: 'wake' }],
+      [45_030, welcome],
+      [atMs, bye(GoodbyeReason.SUPERSEDED)],
+    ]);
+    expect(session.state.kind).toBe(kind);
+  });
+
+  test('streams that a replica ends come back spread over 5 s', () => {
+    const { session } = play([...started, [40_000, bye(GoodbyeReason.DRAINING)]]);
+    expect(nextWakeAtMs(session)).toBe(42_500);
   });
 
   test.for([0, 1, 5, 77])('%i reconnects after a pause', (reason) => {

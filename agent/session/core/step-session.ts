@@ -8,7 +8,7 @@ import { GoodbyeReason } from '@nexodus/contracts/agent';
 import type { View } from '@nexodus/network-map';
 import { CAPABILITY } from './capability.ts';
 import { beginInterval, bookmark, continueInterval } from './follow-view.ts';
-import { giveUpStream, pause, still } from './pause-session.ts';
+import { giveUpStream, leaveDraining, pause, still, yieldOnce } from './pause-session.ts';
 import {
   heartbeat,
   type LiveSession,
@@ -34,6 +34,7 @@ export function createSession(view: View | undefined): Session {
     view,
     isSnapshotWanted: false,
     endpoints: [],
+    supersededAtMs: undefined,
   };
 }
 
@@ -134,7 +135,7 @@ function closed(
     };
   }
   const wasOpen = session.state.kind === 'opening' || session.state.kind === 'live';
-  return still(wasOpen ? pause(session, instant, event.retryAfterMs) : session);
+  return still(wasOpen ? pause(session, instant, { atLeastMs: event.retryAfterMs }) : session);
 }
 
 function wake(
@@ -146,7 +147,7 @@ function wake(
   const { state } = session;
   const { nowMs } = instant;
   if (state.kind === 'waiting') {
-    const isDue = cause === 'network-changed' || nowMs >= state.untilMs;
+    const isDue = nowMs >= (cause === 'network-changed' ? state.notBeforeMs : state.untilMs);
     return isDue ? open(session, state.attempt, instant, agent) : still(session);
   }
   if (state.kind === 'opening') {
@@ -268,7 +269,9 @@ function withEffect(effect: SessionEffect, step: SessionStep): SessionStep {
 function goodbye(session: Session, reason: GoodbyeReason, instant: SessionInstant): SessionStep {
   switch (reason) {
     case GoodbyeReason.SUPERSEDED:
-      return end(session, 'superseded');
+      return yieldOnce(session, instant) ?? end(session, 'superseded');
+    case GoodbyeReason.DRAINING:
+      return leaveDraining(session, instant);
     case GoodbyeReason.DEVICE_DELETED:
       return end(session, 'device-deleted');
     case GoodbyeReason.DEVICE_EXPIRED:
