@@ -16,6 +16,10 @@ const schema = z.object({
     })
     .prefault({}),
   regions: z.array(z.string()).default([]),
+  issuers: z
+    .array(z.object({ url: z.string(), ca_file: z.string().optional() }))
+    .min(1)
+    .optional(),
 });
 
 let folder: string;
@@ -68,6 +72,13 @@ describe('refusals name the key and where it came from', () => {
   test.each([
     ['an unknown key', 'speed: 1\n', {}, 'speed: no such setting'],
     ['an unknown inner key', 'api:\n  lisen: a\n', {}, 'api.lisen: no such setting'],
+    [
+      'an unknown key in a list',
+      'issuers:\n  - url: a\n    ca_fil: b\n',
+      {},
+      'issuers.0.ca_fil: no such setting',
+    ],
+    ['a list without entries', 'issuers: []\n', {}, 'issuers: '],
     ['an unknown variable', undefined, { NEXODUS_SPEED: '1' }, 'NEXODUS_SPEED: no such setting'],
     ['a bad address', undefined, { NEXODUS_API_LISTEN: '7443' }, 'NEXODUS_API_LISTEN'],
     ['a port out of range', 'api:\n  listen: "a:70000"\n', {}, 'api.listen: must be host:port'],

@@ -131,16 +131,21 @@ function leafPaths(schema: z.core.$ZodType, at: readonly string[] = []): string[
 function strictly(schema: z.ZodObject): z.ZodObject {
   const shape: Record<string, z.core.$ZodType> = {};
   for (const [key, value] of Object.entries(schema.shape)) shape[key] = strictField(value);
-  return z.strictObject(shape);
+  return z.core.clone(schema, { ...schema.def, shape, catchall: z.never() });
 }
 
 function strictField(value: z.core.$ZodType): z.core.$ZodType {
   if (value instanceof z.ZodObject) return strictly(value);
-  if (value instanceof z.ZodPrefault && value.unwrap() instanceof z.ZodObject) {
-    return z.prefault(strictField(value.unwrap()), value.def.defaultValue);
-  }
-  if (value instanceof z.ZodOptional && value.unwrap() instanceof z.ZodObject) {
-    return z.optional(strictField(value.unwrap()));
+  if (value instanceof z.ZodArray)
+    return z.core.clone(value, { ...value.def, element: strictField(value.element) });
+  if (value instanceof z.ZodRecord)
+    return z.core.clone(value, { ...value.def, valueType: strictField(value.valueType) });
+  if (
+    value instanceof z.ZodOptional ||
+    value instanceof z.ZodDefault ||
+    value instanceof z.ZodPrefault
+  ) {
+    return z.core.clone(value, { ...value.def, innerType: strictField(value.unwrap()) });
   }
   return value;
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TokenServiceDefinition } from '@nexodus/contracts/api';
 import { IpamServiceDefinition, type IpamServiceImplementation } from '@nexodus/contracts/ipam';
 import { NexdServiceDefinition } from '@nexodus/contracts/nexd';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -178,4 +179,29 @@ test('an in-memory client sees what a client on the wire sees', async () => {
     ).getPool({}),
   );
   expect(error.message).toBe('pool_id: is empty');
+});
+
+test('the public server reads no request that is larger than any of ours', async () => {
+  const bindPublic = createBinder<'public', string>('public');
+  const address = `unix:${join(folder, 'public.sock')}`;
+  const server = await startRpcServer({
+    surface: 'public',
+    address,
+    services: [bindPublic(TokenServiceDefinition, { exchangeAssertion: unused })],
+    authenticate: () => Promise.resolve('caller'),
+  });
+  const channel = openChannel({ address });
+  stops.push(
+    () => server.stop(),
+    () => channel.close(),
+  );
+  const client = createRpcClient(TokenServiceDefinition, channel);
+  const codeFor = async (bytes: number): Promise<Status | undefined> => {
+    const error = await client
+      .exchangeAssertion({ assertion: 'x'.repeat(bytes) })
+      .catch((thrown: unknown) => thrown);
+    return error instanceof RpcError ? error.code : undefined;
+  };
+  expect(await codeFor(200 * 1024)).toBe(Status.UNIMPLEMENTED);
+  expect(await codeFor(300 * 1024)).toBe(Status.RESOURCE_EXHAUSTED);
 });

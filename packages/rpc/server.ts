@@ -77,7 +77,7 @@ export async function startRpcServer<S extends Surface, Identity>(
       throw new Error(`${service.fullName} is not bound to the ${surface} surface`);
   }
   // grpc-js reads `interceptors` from the same object as its channel options.
-  const grpcOptions = { ...serverOptions, interceptors: [peerNameInterceptor] };
+  const grpcOptions = { ...serverOptions(surface), interceptors: [peerNameInterceptor] };
   const server = createServer(grpcOptions)
     .use(openTelemetryServerMiddleware())
     .use(errorDetailsServerMiddleware)

@@ -1,3 +1,4 @@
+import type { Surface } from './surface.ts';
 import { Channel, ChannelCredentials, type ChannelOptions, ServerCredentials } from '@grpc/grpc-js';
 
 /** Certificate and key that a server shows, and whom it lets in. PEM throughout. */
@@ -34,12 +35,22 @@ const keepAlive: ChannelOptions = {
   'grpc.keepalive_permit_without_calls': 0,
 };
 
-/** Options of every server. */
-export const serverOptions: ChannelOptions = {
-  'grpc.max_receive_message_length': maxMessageBytes,
-  'grpc.max_send_message_length': maxMessageBytes,
-  ...keepAlive,
-};
+/** Largest request that anybody may send to the public server, in bytes: it is read before it is known who sends it. */
+const largestPublicRequestBytes = 256 * 1024;
+
+/** Calls that run at once on one connection to the public server: a gateway's connection carries those of many people. */
+const mostPublicStreams = 1_000;
+
+/** Options of a server on a surface. */
+export function serverOptions(surface: Surface): ChannelOptions {
+  const isPublic = surface === 'public';
+  return {
+    'grpc.max_receive_message_length': isPublic ? largestPublicRequestBytes : maxMessageBytes,
+    'grpc.max_send_message_length': maxMessageBytes,
+    ...(isPublic ? { 'grpc.max_concurrent_streams': mostPublicStreams } : {}),
+    ...keepAlive,
+  };
+}
 
 /** Credentials of a server; plain only where the address is a unix socket that file permissions guard. */
 export function serverCredentials(tls: ServerTls | undefined): ServerCredentials {

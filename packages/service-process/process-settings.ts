@@ -31,20 +31,24 @@ export const databaseSettings = z.object({
   /** Such as postgres://ipam@db.example/nexodus. Without a password: that has a file of its own. */
   url: z
     .string()
-    .refine(
-      (url) => !/^[^:]+:\/\/[^/@]*:[^/@]*@/.test(url),
-      'must not hold a password: use password_file',
-    ),
+    .refine((url) => !holdsPassword(url), 'must not hold a password: use password_file'),
   /** File that holds the password. */
   password_file: secretFile.optional(),
 });
 
-/** The connection as `pg` takes it. */
+/** Whether a password stands before the host, or among the parameters. */
+function holdsPassword(url: string): boolean {
+  const [address = '', ...query] = url.split('?');
+  const userInfo = /^[^:]+:\/\/(.*)@/.exec(address)?.[1] ?? '';
+  return userInfo.includes(':') || new URLSearchParams(query.join('?')).has('password');
+}
+
+/** The connection as `pg` takes it. The password is a parameter, because a URL of a socket has no place before a host. */
 export function databaseConnection(settings: z.output<typeof databaseSettings>): string {
-  if (settings.password_file === undefined) return settings.url;
-  const url = new URL(settings.url);
-  url.password = readText(settings.password_file).trim();
-  return url.href;
+  const { url, password_file: passwordFile } = settings;
+  if (passwordFile === undefined) return url;
+  const password = encodeURIComponent(readText(passwordFile).trim());
+  return `${url}${url.includes('?') ? '&' : '?'}password=${password}`;
 }
 
 /** Settings of a connection to NATS. */

@@ -31,7 +31,10 @@ export interface ServiceProcess<T extends z.ZodObject> {
   name: string;
   /** All its settings: `processSettings` extended with its own. */
   settings: T;
-  /** Builds the module; nothing is started by it. */
+  /**
+   * Builds the module; nothing is started by it. It reads what settings name before it opens anything, so that nothing
+   * stays open when it throws.
+   */
   readonly build: (
     settings: z.output<T>,
     frame: ServiceFrame,
@@ -81,20 +84,27 @@ async function serve<T extends typeof processSettings>({
   });
   const common: ProcessSettings = settings;
   const logger = createLogger({ name, level: common.log_level });
+  const tls = internalServerTls(common.internal);
   const telemetry = await startTelemetry({
     serviceName: `nexodus-${name}`,
     serviceVersion,
     otlpEndpoint: common.otlp_endpoint,
   });
   const tlsTowards = (other: string): ClientTls => internalClientTls(common.internal, other);
-  const module = await build(settings, { clock: systemClock, logger, tlsTowards });
+  let module: ServiceModule;
+  try {
+    module = await build(settings, { clock: systemClock, logger, tlsTowards });
+  } catch (error) {
+    await telemetry.stop();
+    throw error;
+  }
   const { listen: address, callers } = common.internal;
   const parts = [
     { name: 'telemetry', start: () => Promise.resolve(), stop: () => telemetry.stop() },
     ...module.parts,
     internalServerPart([module], {
       address,
-      tls: internalServerTls(common.internal),
+      tls,
       callers,
       logger,
     }),

@@ -35,7 +35,7 @@ export function createLogger({ name, level = 'info', destination }: LoggerOption
       name,
       level,
       errorKey: 'error',
-      serializers: { error: pino.stdSerializers.err },
+      serializers: { error: describeError, err: describeError },
       mixin: () => {
         const span = trace.getActiveSpan()?.spanContext();
         return span === undefined ? {} : { trace_id: span.traceId, span_id: span.spanId };
@@ -53,6 +53,17 @@ export function createLogger({ name, level = 'info', destination }: LoggerOption
       },
     },
     destination ?? pino.destination(2),
+  );
+}
+
+/** What PostgreSQL says besides the message of an error: rows and values, with keys and addresses in them. */
+const fieldsWithData = ['detail', 'where', 'internalQuery', 'parameters'];
+
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const described: Record<string, unknown> = { ...pino.stdSerializers.err(error) };
+  return Object.fromEntries(
+    Object.entries(described).filter(([field]) => !fieldsWithData.includes(field)),
   );
 }
 

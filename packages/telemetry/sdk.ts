@@ -41,5 +41,6 @@ export function startSdk(options: TelemetryOptions): RunningTelemetry {
     early.setDelegate(api.trace.getTracerProvider());
   const handleMetrics: RequestHandler = (request, response) =>
     prometheus.getMetricsRequestHandler(request, response);
-  return { handleMetrics, stop: () => sdk.shutdown() };
+  // Spans that no collector takes at the end are lost, which is no failure of the process.
+  return { handleMetrics, stop: () => sdk.shutdown().catch(() => {}) };
 }

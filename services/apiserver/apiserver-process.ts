@@ -24,26 +24,28 @@ type Settings = z.output<typeof apiserverProcessSettings>;
 export function buildApiserver(settings: Settings, frame: ServiceFrame): ApiserverModule {
   const { clock, logger } = frame;
   const random = Math.random;
+  const tls = { ipam: frame.tlsTowards('ipam'), policy: frame.tlsTowards('policy') };
+  const named = {
+    rootSecret: readRootSecret(settings.root_secret_file),
+    audiences: settings.api.public_urls.map(audienceOf),
+    publicListen: { address: settings.api.listen, tls: publicTls(settings.api) },
+  };
+  const gateway = httpsParts(settings);
   const database = openDatabase({
     connection: databaseConnection(settings.database),
     schema: 'apiserver',
     applicationName: 'nexodus-apiserver',
     clock,
     random,
+    logger,
   });
   const {
     bus,
     link,
     part: busPart,
   } = openProcessBus(settings.nats, { name: 'apiserver', clock, random, logger });
-  const ipamChannel = openChannel({
-    address: settings.ipam.address,
-    tls: frame.tlsTowards('ipam'),
-  });
-  const policyChannel = openChannel({
-    address: settings.policy.address,
-    tls: frame.tlsTowards('policy'),
-  });
+  const ipamChannel = openChannel({ address: settings.ipam.address, tls: tls.ipam });
+  const policyChannel = openChannel({ address: settings.policy.address, tls: tls.policy });
   const connections: Part = {
     name: 'connections',
     start: () => Promise.resolve(),
@@ -61,18 +63,16 @@ export function buildApiserver(settings: Settings, frame: ServiceFrame): Apiserv
     policy: createRpcClient(PolicyServiceDefinition, policyChannel),
     clock,
     logger,
-    rootSecret: readRootSecret(settings.root_secret_file),
+    ...named,
     issuers: settings.issuers.map((issuer) => ({
       url: issuer.url,
       clientId: issuer.client_id,
       caFile: issuer.ca_file,
     })),
-    audiences: settings.api.public_urls.map(audienceOf),
     consoleUrl: settings.console_url,
-    publicListen: { address: settings.api.listen, tls: publicTls(settings.api) },
     leaseSeconds: settings.lease_seconds,
   });
-  return { ...module, parts: [busPart, connections, ...module.parts, ...httpsParts(settings)] };
+  return { ...module, parts: [busPart, connections, ...module.parts, ...gateway] };
 }
 
 /** The gateway reaches the API of its own process. */
