@@ -135,6 +135,18 @@ describe('an address of a network at hand', () => {
     expect(await dataplane.status()).toMatchObject({ condition: 'degraded', peers: [] });
   });
 
+  test('closes the tunnel that an earlier nexd left open', async () => {
+    const host = createMemoryHost();
+    await start(host).apply(planFor([newPeer(7)]));
+    host.meddle.joinNetwork(lan);
+    const restarted = start(host);
+    const applied = restarted.apply(planFor([newPeer(7)]));
+    await expect(applied).rejects.toMatchObject({ reason: 'address-collision' });
+    expect(await host.network.read()).toMatchObject({ addresses: [], routes: [] });
+    expect(await restarted.status()).toMatchObject({ peers: [] });
+    expect(await host.firewall.read()).toMatchObject({ peerAddresses: [] });
+  });
+
   test('is left out as route and reported, while the other routes are made', async () => {
     const host = createMemoryHost();
     host.meddle.joinNetwork({ interfaceName: 'eth0', prefix: '192.168.1.0/24' });
@@ -146,6 +158,24 @@ describe('an address of a network at hand', () => {
     const refusedRoutes = [{ planned: '192.168.1.128/25', onLink: { interfaceName: 'eth0' } }];
     expect(await dataplane.status()).toMatchObject({ condition: 'degraded', refusedRoutes });
   });
+});
+
+test('a machine with IPv6 switched off gets the IPv4 half of the plan, and says so', async () => {
+  const host = createMemoryHost();
+  host.meddle.switchIpv6Off();
+  const dataplane = start(host);
+  await dataplane.apply(planFor([newPeer(7)]));
+  expect(await host.network.read()).toMatchObject({
+    isUp: true,
+    addresses: ['100.64.0.1/32'],
+    routes: ['100.64.0.7/32'],
+  });
+  expect(await dataplane.status()).toMatchObject({
+    condition: 'degraded',
+    failure: null,
+    isIpv6Off: true,
+  });
+  expect(await dataplane.repair()).toEqual([]);
 });
 
 describe('repair', () => {

@@ -8,6 +8,7 @@ import type { DataplaneState } from './core/dataplane-state.ts';
 import { quiescedPlan } from './core/device-plan.ts';
 import type { DevicePlan } from './core/device-plan.ts';
 import { diffPlan } from './core/diff-plan.ts';
+import { withoutIpv6 } from './core/ipv6-off.ts';
 import type { Operation } from './core/operation.ts';
 import { without } from './core/text-set.ts';
 import { DataplaneError } from './dataplane-error.ts';
@@ -48,6 +49,8 @@ export interface DataplaneStatus {
   readonly failure: DataplaneError | null;
   /** Planned routes left out because a network at hand holds them. */
   readonly refusedRoutes: readonly AddressCollision[];
+  /** Whether IPv6 addresses and routes of the plan were left out because the machine has IPv6 switched off. */
+  readonly isIpv6Off: boolean;
 }
 
 /**
@@ -100,6 +103,7 @@ interface Memory {
   isOwned: boolean;
   failure: DataplaneError | null;
   refusedRoutes: readonly AddressCollision[];
+  isIpv6Off: boolean;
 }
 
 /** Makes the data plane over its ports; it changes nothing until `apply`. */
@@ -111,6 +115,7 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
     isOwned: false,
     failure: null,
     refusedRoutes: [],
+    isIpv6Off: false,
   };
   const inTurn = createQueue();
   return {
@@ -139,6 +144,7 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
           isOwned: false,
           failure: null,
           refusedRoutes: [],
+          isIpv6Off: false,
         });
         logger.info({}, 'data plane removed');
       }),
@@ -180,13 +186,19 @@ async function convergeOnce(
   const onLink = await options.network.onLinkPrefixes();
   const own = findCollisions(plan.addresses, onLink)[0];
   memory.refusedRoutes = findCollisions(plan.routes, onLink);
+  await claimInterface(options, memory);
   if (own !== undefined) {
     await quiesce(options, memory, plan);
     throw collisionError(own);
   }
-  await claimInterface(options, memory);
   const refused = memory.refusedRoutes.map((collision) => collision.planned);
-  return applyPlan(options, memory, { ...plan, routes: without(plan.routes, refused) });
+  const routed = { ...plan, routes: without(plan.routes, refused) };
+  const possible = (await options.network.hasIpv6()) ? routed : withoutIpv6(routed);
+  const isWhole =
+    possible.addresses.length + possible.routes.length ===
+    routed.addresses.length + routed.routes.length;
+  memory.isIpv6Off = !isWhole;
+  return applyPlan(options, memory, possible);
 }
 
 /** An interface that exists is adopted, or refused, before anything is changed for it or on it. */
@@ -262,17 +274,19 @@ async function readStatus(
   const held = await tunnel.read();
   const link = held === null ? null : await network.read();
   const filter = await firewall.read();
-  const isComplete = memory.failure === null && memory.refusedRoutes.length === 0;
+  const { failure, refusedRoutes, isIpv6Off } = memory;
+  const isComplete = failure === null && refusedRoutes.length === 0 && !isIpv6Off;
   const isWhole = isComplete && filter !== null && link?.isUp === true;
   return {
-    condition: held === null && memory.failure === null ? 'down' : isWhole ? 'up' : 'degraded',
+    condition: held === null && failure === null ? 'down' : isWhole ? 'up' : 'degraded',
     technology: tunnel.technology,
     listenPort: held?.listenPort ?? 0,
     addresses: link?.addresses ?? [],
     peers: held?.peers ?? [],
     drops: filter?.drops ?? null,
-    failure: memory.failure,
-    refusedRoutes: memory.refusedRoutes,
+    failure,
+    refusedRoutes,
+    isIpv6Off,
   };
 }
 

@@ -31,6 +31,9 @@ export interface HostNetwork {
   /** Null: there is no such interface. */
   read(): Promise<NetworkReading | null>;
 
+  /** Whether the tunnel interface, there or yet to be made, may hold IPv6 addresses. */
+  hasIpv6(): Promise<boolean>;
+
   /** Makes the changes of the tunnel interface in the order of NetworkChange; adding what is there is no error. */
   change(change: NetworkChange): Promise<void>;
 

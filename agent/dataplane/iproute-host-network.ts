@@ -5,6 +5,7 @@ import { parseIpInterfaces, parseIpRoutes } from './core/ip-output.ts';
 import type { IpInterface } from './core/ip-output.ts';
 import type { NetworkChange } from './core/operation.ts';
 import type { HostNetwork } from './host-network.ts';
+import { hasIpv6 } from './ipv6-switch.ts';
 
 /** What the iproute2 adapter needs. */
 export interface IprouteHostNetworkOptions {
@@ -29,8 +30,12 @@ export function createIprouteHostNetwork(options: IprouteHostNetworkOptions): Ho
       const { mtuBytes, isUp } = link;
       return { mtuBytes, isUp, addresses: globalPrefixes(link), routes };
     },
+    hasIpv6: () => hasIpv6(runner, interfaceName),
     change: async (change) => {
-      await runner.run('ip', ['-batch', '-'], { stdin: renderBatch(interfaceName, change) });
+      const isIpv6On = change.up === true && (await hasIpv6(runner, interfaceName));
+      const settings = isIpv6On ? ['addrgenmode none', 'up'] : ['up'];
+      const stdin = renderBatch(interfaceName, change, change.up === true ? settings : []);
+      await runner.run('ip', ['-batch', '-'], { stdin });
     },
     onLinkPrefixes: async () => {
       const others = (await readIpInterfaces(runner)).filter(
@@ -92,7 +97,7 @@ function globalPrefixes(link: IpInterface): string[] {
     .flatMap(({ address, prefixLength }) => canonicalCidr(`${address}/${prefixLength}`) ?? []);
 }
 
-function renderBatch(name: string, change: NetworkChange): string {
+function renderBatch(name: string, change: NetworkChange, settings: readonly string[]): string {
   const link = (setting: string) => `link set dev ${name} ${setting}`;
   return [
     ...(change.removeRoutes ?? []).map((cidr) => `route del ${cidr} dev ${name}`),
@@ -101,7 +106,7 @@ function renderBatch(name: string, change: NetworkChange): string {
     ...(change.addAddresses ?? []).map(
       (cidr) => `address replace ${cidr} dev ${name}${isIpv6Cidr(cidr) ? ' nodad' : ''}`,
     ),
-    ...(change.up === true ? [link('addrgenmode none'), link('up')] : []),
+    ...settings.map(link),
     ...(change.addRoutes ?? []).map((cidr) => `route replace ${cidr} dev ${name}`),
   ]
     .map((line) => `${line}\n`)

@@ -1,4 +1,4 @@
-import { canonicalCidr } from './core/cidr.ts';
+import { canonicalCidr, isIpv6Cidr } from './core/cidr.ts';
 import type { FirewallPlan } from './core/device-plan.ts';
 import type { NetworkChange, PeerChanges } from './core/operation.ts';
 import { without } from './core/text-set.ts';
@@ -26,6 +26,8 @@ export interface MemoryHost {
     /** A peer sends from another endpoint, after a handshake at that instant. */
     roam(publicKey: string, endpoint: string, at: Date): void;
     removeTable(): void;
+    /** Nobody can give the machine an IPv6 address any more. */
+    switchIpv6Off(): void;
     changeRules(): void;
     /** Adds a route through the tunnel interface. */
     addRoute(prefix: string): void;
@@ -51,6 +53,7 @@ interface MemoryLink {
 interface MemoryMachine {
   link: MemoryLink | null;
   table: { plan: FirewallPlan; isIntact: boolean } | null;
+  hasIpv6: boolean;
   readonly takenPorts: Set<number>;
   readonly onLink: OnLinkPrefix[];
   readonly local: LocalAddress[];
@@ -69,6 +72,7 @@ export function createMemoryHost(interfaceName = 'nx0'): MemoryHost {
   const machine: MemoryMachine = {
     link: null,
     table: null,
+    hasIpv6: true,
     takenPorts: new Set(),
     onLink: [],
     local: [],
@@ -161,8 +165,11 @@ function memoryNetwork(machine: MemoryMachine, interfaceName: string): HostNetwo
       const { mtuBytes, isUp, addresses, routes } = machine.link;
       return { mtuBytes, isUp, addresses: [...addresses], routes: [...routes] };
     },
+    hasIpv6: async () => machine.hasIpv6,
     change: async (change) => {
       throwFault(machine, 'change');
+      const added = [...(change.addAddresses ?? []), ...(change.addRoutes ?? [])];
+      if (!machine.hasIpv6 && added.some(isIpv6Cidr)) throw noIpv6();
       changeNetwork(machine.link ?? missing(interfaceName), change, interfaceName);
       for (const tell of machine.watchers) tell();
     },
@@ -244,6 +251,9 @@ function memoryMeddler(machine: MemoryMachine): MemoryHost['meddle'] {
     removeTable: () => {
       machine.table = null;
     },
+    switchIpv6Off: () => {
+      machine.hasIpv6 = false;
+    },
     changeRules: () => {
       if (machine.table !== null) machine.table.isIntact = false;
     },
@@ -263,6 +273,11 @@ function throwFault(machine: MemoryMachine, method: MemoryFault): void {
 function missing(interfaceName: string): never {
   const cause = `There is no interface ${interfaceName}.`;
   throw new DataplaneError('tunnel-failed', cause, 'Restart nexd.');
+}
+
+function noIpv6(): DataplaneError {
+  const cause = '`ip address replace` failed: RTNETLINK answers: Permission denied.';
+  return new DataplaneError('command-failed', cause, 'Switch IPv6 on.');
 }
 
 function noTable(): DataplaneError {

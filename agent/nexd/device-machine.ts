@@ -87,6 +87,9 @@ const MAX_ENDPOINTS = 16;
 /** At most this many paths are told (agent.proto, PathReport). */
 const MAX_PATHS = 1_000;
 
+const IPV6_OFF =
+  'IPv6 is switched off on this machine (disable_ipv6): peers are reached by their IPv4 addresses only';
+
 const fatalReasons: ReadonlySet<string> = new Set([
   'no-root',
   'no-tun',
@@ -127,6 +130,7 @@ async function putInForce(
       ({ planned, onLink }) =>
         `${planned} is not routed: the network ${onLink.prefix} at ${onLink.interfaceName} holds it`,
     ),
+    tunnel?.isIpv6Off === true ? IPV6_OFF : '',
   ];
   return {
     model,
