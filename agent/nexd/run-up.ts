@@ -117,6 +117,7 @@ class Daemon {
     });
     const server = await serveControlSocket(options.socketPath, service);
     let connection: ServiceConnection | undefined;
+    let hasTunnel = true;
     try {
       this.#hadInterface = (await this.#parts.parts.network.read()) !== null;
       const found = await this.#parts.store.load();
@@ -128,18 +129,21 @@ class Daemon {
       await this.#runtime?.stop();
       // A tunnel that was there before this run is somebody's working connection, or not ours at all.
       if (!this.#hadInterface) await this.#parts.parts.remove().catch(() => {});
-      throw error;
+      if (!this.#abort.signal.aborted) throw error;
+      // It was told to end, perhaps while a person was asked to log in: what that interrupts is no failure.
+      environment.logger.warn({ error }, 'interrupted by the end');
+      hasTunnel = this.#hadInterface;
     } finally {
       await this.#runtime?.stop();
       await this.#parts.parts.names.down().catch(() => {});
       await server.stop();
       connection?.close();
     }
-    environment.say(
-      this.#state === DaemonState.STOPPING
-        ? 'down: nothing of the tunnel is left'
-        : `ended; the tunnel stays up: \`nexd down --interface ${options.interfaceName}\` removes it`,
-    );
+    const remedy = `\`nexd down --interface ${options.interfaceName}\` removes it`;
+    if (this.#state === DaemonState.STOPPING)
+      environment.say('down: nothing of the tunnel is left');
+    else if (hasTunnel) environment.say(`ended; the tunnel stays up: ${remedy}`);
+    else environment.say('ended before the tunnel was up: nothing of it is left');
   }
 
   /** What was kept; a machine that never joined makes its keys here, once it is known what it shall join. */
