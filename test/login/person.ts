@@ -42,7 +42,7 @@ export interface KeptLogins {
 }
 
 /** What `nexctl login` and `nexd up` tell a person. */
-export const loginPrompt = /open (https:\/\/\S+) and enter the code (\S+)$/i;
+const loginPrompt = /open (https:\/\/\S+) and enter the code (\S+)$/i;
 const completePrompt = /^(?:nexd: )?or open (\S+)$/;
 
 /** Longest that one command may take: it starts a program and makes a few calls. */
