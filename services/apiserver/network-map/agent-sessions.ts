@@ -13,6 +13,7 @@ import type { NetworkMapMetrics } from './network-map-metrics.ts';
 import { SessionAnnouncer } from './session-announcer.ts';
 import type { SessionNotebook } from './session-notebook.ts';
 import type { SessionStore } from './session-store.ts';
+import { StreamAdmission } from './stream-admission.ts';
 import { outsideTraces } from './trace-context.ts';
 import type { VpcTrackers } from './vpc-trackers.ts';
 
@@ -37,6 +38,12 @@ export interface AgentSessionsOptions {
 /** What the agents of a stopping replica get to take in its goodbye. */
 const DRAIN_MS = 1_500;
 
+/** Some hundred times what the database works on at once. */
+const MAX_OPENING = 256;
+
+/** More than a device leaves behind that reconnects while its older streams wait for their keepalive. */
+const MAX_CALLS_OF_DEVICE = 8;
+
 /** The streams of this replica: at most one for each device. */
 export class AgentSessions {
   /** Watches for newer sessions elsewhere; ends all streams and their announcements at its stop. */
@@ -51,6 +58,11 @@ export class AgentSessions {
     start: () => Promise.resolve(),
     stop: () => this.#drain(),
   };
+  /** Bounds on what is being opened here. */
+  readonly admission = new StreamAdmission({
+    maxOpening: MAX_OPENING,
+    maxCallsOfDevice: MAX_CALLS_OF_DEVICE,
+  });
   readonly #options: AgentSessionsOptions;
   readonly #sessions = new Map<string, AgentSession>();
   readonly #farewells = new Set<Promise<void>>();
@@ -67,14 +79,25 @@ export class AgentSessions {
   }
 
   /**
-   * Begins a session; older ones of the device end, here and on other replicas.
+   * Begins a session; older ones of the device end, here and on other replicas. None begins for a call that is over
+   * before anybody knows of the session: a stream that the device gave up would end the one that it uses now.
    *
-   * @throws {RpcError} UNAUTHENTICATED with reason DEVICE_DELETED or DEVICE_EXPIRED, UNAVAILABLE
+   * @throws {RpcError} UNAUTHENTICATED with reason DEVICE_DELETED or DEVICE_EXPIRED, UNAVAILABLE, RESOURCE_EXHAUSTED
    */
-  async open({ id: deviceId, vpcId }: DeviceCaller, hello: Hello): Promise<AgentSession> {
+  async open(device: DeviceCaller, hello: Hello, signal: AbortSignal): Promise<AgentSession> {
     if (this.#isDraining) throw unavailable('this replica is stopping');
+    return this.admission.opening(() => this.#open(device, hello, signal));
+  }
+
+  async #open(
+    { id: deviceId, vpcId }: DeviceCaller,
+    hello: Hello,
+    signal: AbortSignal,
+  ): Promise<AgentSession> {
     const { bus, follower, metrics, trackers } = this.#options;
+    if (signal.aborted) throw unavailable('the call is over');
     const epoch = await this.#begin(vpcId, deviceId);
+    if (signal.aborted) throw unavailable('the call is over');
     const began = SessionBegan.encode({ deviceId, sessionEpoch: epoch }).finish();
     bus.publish(`nexodus.device.${deviceId}.session`, began);
     const session = outsideTraces(() => this.#create({ vpcId, deviceId, epoch, hello }));

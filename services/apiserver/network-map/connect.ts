@@ -1,49 +1,59 @@
 import type { Clock } from '@nexodus/clock';
-import type { AgentServiceImplementation, ConnectRequest, Hello } from '@nexodus/contracts/agent';
-import { invalidArgument, unauthenticated } from '@nexodus/rpc';
+import type {
+  AgentServiceImplementation,
+  ConnectRequest,
+  ConnectResponse,
+} from '@nexodus/contracts/agent';
+import { unauthenticated } from '@nexodus/rpc';
 import type { Caller } from '../identity/caller.ts';
 import type { AgentSession } from './agent-session.ts';
 import type { AgentSessions } from './agent-sessions.ts';
+import { readHello } from './read-hello.ts';
 
 /** The handler of AgentService.Connect. */
 export type ConnectHandler = AgentServiceImplementation<{ identity: Caller }>['connect'];
 
-/** What a device gets to say Hello. */
-const HELLO_MS = 10_000;
-
 /** Makes the handler: Hello begins a session, which then speaks until one side ends the stream. */
-export function createConnect(sessions: Pick<AgentSessions, 'open'>, clock: Clock): ConnectHandler {
+export function createConnect(
+  sessions: Pick<AgentSessions, 'admission' | 'open'>,
+  clock: Clock,
+): ConnectHandler {
   return async function* connect(requests, { identity, signal }) {
     if (identity.kind !== 'device') {
       throw unauthenticated('DEVICE_TOKEN_REQUIRED', 'only a device may open its stream');
     }
-    const iterator = requests[Symbol.asyncIterator]();
-    const hello = await readHello(iterator, clock);
-    const session = await sessions.open(identity, hello);
-    const gone = (): void => session.close();
-    signal.addEventListener('abort', gone, { once: true });
-    if (signal.aborted) gone();
-    void hear(iterator, session);
+    const leave = sessions.admission.enter(identity.id);
     try {
-      for await (const message of session.messages()) yield { message };
+      const iterator = requests[Symbol.asyncIterator]();
+      const hello = await readHello(iterator, clock);
+      const session = await sessions.open(identity, hello, signal);
+      yield* speak(session, { iterator, signal });
     } finally {
-      signal.removeEventListener('abort', gone);
-      session.close();
+      leave();
     }
   };
 }
 
-async function readHello(iterator: AsyncIterator<ConnectRequest>, clock: Clock): Promise<Hello> {
-  const late = new AbortController();
-  const first = await Promise.race([
-    iterator.next(),
-    clock.wait(HELLO_MS, late.signal).then(() => undefined),
-  ]).finally(() => late.abort());
-  const message = first === undefined || first.done === true ? undefined : first.value.message;
-  if (message?.$case === 'hello') return message.value;
-  throw invalidArgument([
-    { field: 'hello', description: 'must be the first request, within 10 s' },
-  ]);
+/** What a call is made of. */
+interface Call {
+  readonly iterator: AsyncIterator<ConnectRequest>;
+  readonly signal: AbortSignal;
+}
+
+async function* speak(
+  session: AgentSession,
+  { iterator, signal }: Call,
+): AsyncGenerator<Pick<ConnectResponse, 'message'>> {
+  const gone = (): void => session.close();
+  signal.addEventListener('abort', gone, { once: true });
+  if (signal.aborted) gone();
+  void hear(iterator, session);
+  try {
+    for await (const message of session.messages()) yield { message };
+  } finally {
+    signal.removeEventListener('abort', gone);
+    session.close();
+  }
 }
 
 /** Hands what the device says to its session until the stream ends, however that happens. */

@@ -455,6 +455,22 @@ describe('the network map', () => {
     expect(Math.abs(seenAt.getTime() - Date.now())).toBeLessThan(10_000);
   });
 
+  test('a device is seen also when a session that never began took the newest epoch', async () => {
+    const vpc = await createVpc();
+    const replica = await startReplica();
+    const a = connect(replica, await vpc.addDevice('a'));
+    const head = await vpc.head();
+    await eventually(async () => (await deviceRow(a.deviceId)).applied_revision === head);
+    await database
+      .knex('devices')
+      .where({ id: a.deviceId })
+      .update({ last_seen_at: null })
+      .increment('session_epoch', 1);
+    await vpc.addDevice('b');
+    await eventually(async () => (await deviceRow(a.deviceId)).last_seen_at !== null);
+    expect((await deviceRow(a.deviceId)).applied_revision).toBe(head);
+  });
+
   test('a deleted device, and who is no device, open no stream', async () => {
     const vpc = await createVpc();
     const replica = await startReplica();

@@ -12,14 +12,21 @@ UPDATE devices SET
 WHERE id = :deviceId AND vpc_id = :vpcId AND expires_at > :now
 RETURNING session_epoch`;
 
+/**
+ * Who is heard is there, whichever session that is: the newest one may have been given up before it began, and a live
+ * device must not look like one that was not seen for long.
+ */
 const note = `
 UPDATE devices SET
-  applied_revision = coalesce(note.applied_revision, devices.applied_revision),
+  applied_revision = CASE
+    WHEN devices.session_epoch = note.epoch THEN coalesce(note.applied_revision, devices.applied_revision)
+    ELSE devices.applied_revision
+  END,
   last_seen_at = greatest(devices.last_seen_at, note.seen_at)
 FROM unnest(
   cast(:ids AS uuid[]), cast(:epochs AS bigint[]), cast(:revisions AS bigint[]), cast(:seen AS timestamptz[])
 ) AS note (id, epoch, applied_revision, seen_at)
-WHERE devices.id = note.id AND devices.session_epoch = note.epoch`;
+WHERE devices.id = note.id`;
 
 /** Sessions in the table of devices. */
 export function createPostgresSessionStore(database: Database): SessionStore {

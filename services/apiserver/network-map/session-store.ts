@@ -1,7 +1,7 @@
 /** What a session leaves in the database now and then. */
 export interface SessionNote {
   readonly deviceId: string;
-  /** Epoch of the session; a note of any but the device's newest session is ignored. */
+  /** Epoch of the session; what any but the device's newest session applied is ignored. */
   readonly epoch: bigint;
   /** Revision that the device applied last; undefined when it said none. */
   readonly appliedRevision: bigint | undefined;
