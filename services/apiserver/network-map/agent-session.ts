@@ -7,6 +7,7 @@
  */
 import type { Clock, Timer } from '@nexodus/clock';
 import {
+  type Applied,
   type ConnectRequest,
   type ConnectResponse,
   GoodbyeReason,
@@ -15,11 +16,15 @@ import {
   type ViewEntry,
   ViewKind,
 } from '@nexodus/contracts/agent';
+import type { ViewDigest } from '@nexodus/network-map';
+import type { Logger } from '@nexodus/telemetry';
 import { readAnnouncedEndpoints } from '../core/network-map/announced-endpoints.ts';
-import { framesOf } from '../core/network-map/view-frames.ts';
-import { type OutboxChange, type OutboxItem, ViewOutbox } from '../core/network-map/view-outbox.ts';
+import { countFrames, framesOf } from '../core/network-map/view-frames.ts';
+import { type OutboxChange, ViewOutbox } from '../core/network-map/view-outbox.ts';
+import { AppliedReview } from './applied-review.ts';
 import { Bell } from './bell.ts';
 import type { NetworkMapMetrics } from './network-map-metrics.ts';
+import { PeerNews } from './peer-news.ts';
 import type { SessionAnnouncer } from './session-announcer.ts';
 import type { SessionNotebook } from './session-notebook.ts';
 
@@ -28,7 +33,8 @@ export interface SessionViews {
   /** Revision that the views stand at. */
   readonly revision: bigint;
   readonly logIncarnation: string;
-  viewOf(deviceId: string): ReadonlyMap<string, Uint8Array>;
+  entriesOf(deviceId: string): readonly ViewEntry[];
+  digestOf(deviceId: string): ViewDigest;
   sees(viewerId: string, peerId: string): boolean;
   peersOf(viewerId: string): readonly string[];
 }
@@ -54,6 +60,7 @@ export interface AgentSessionOptions {
   readonly hello: Hello;
   readonly settings: StreamSettings;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly metrics: NetworkMapMetrics;
   readonly announcer: SessionAnnouncer;
   readonly notebook: Pick<SessionNotebook, 'add'>;
@@ -82,14 +89,14 @@ export class AgentSession {
   readonly #options: AgentSessionOptions;
   readonly #bell = new Bell();
   readonly #outbox: ViewOutbox;
-  readonly #changedPeers = new Set<string>();
+  readonly #peerNews: PeerNews;
+  readonly #review: AppliedReview;
   readonly #finished = Promise.withResolvers<void>();
   #views: SessionViews | undefined;
   #wasTold = false;
   #goodbye: GoodbyeReason | undefined;
   #isOver = false;
   #heartbeatAtMs: number;
-  #peerStatesAtMs = Infinity;
   #heardAtMs: number;
   #silenceTimer: Timer | undefined;
   #lastSequence = -1n;
@@ -104,6 +111,8 @@ export class AgentSession {
     this.epoch = options.epoch;
     this.hello = options.hello;
     this.#outbox = new ViewOutbox(settings.maxEntries);
+    this.#peerNews = new PeerNews(clock, settings.peerStatesMs);
+    this.#review = new AppliedReview(options);
     this.#heardAtMs = clock.monotonicMs();
     this.#heartbeatAtMs = this.#heardAtMs + settings.heartbeatMs;
     this.#watchSilence();
@@ -145,7 +154,7 @@ export class AgentSession {
     this.#outbox.attach(views.revision);
     if (isCurrent) this.#heartbeatAtMs = this.#options.clock.monotonicMs();
     else this.#outbox.markStale();
-    for (const peerId of views.peersOf(this.deviceId)) this.#notePeer(peerId);
+    for (const peerId of views.peersOf(this.deviceId)) this.#peerNews.note(peerId);
     this.#bell.ring();
   }
 
@@ -153,14 +162,14 @@ export class AgentSession {
   add(change: OutboxChange): void {
     if (this.#isOver) return;
     if (!this.#outbox.add(change)) this.#options.metrics.overflow('stream');
-    if (this.isAttached) this.#noteShown(change.entries);
+    if (this.isAttached) this.#peerNews.noteShown(change.entries);
     this.#bell.ring();
   }
 
   /** The soft state of a visible peer changed. */
   peerChanged(peerId: string): void {
     if (this.#isOver) return;
-    this.#notePeer(peerId);
+    this.#peerNews.note(peerId);
     this.#bell.ring();
   }
 
@@ -187,11 +196,7 @@ export class AgentSession {
       this.#lastSequence = message.value.sequence;
       announcer.setEndpoints(readAnnouncedEndpoints(message.value.endpoints));
     }
-    if (message?.$case !== 'applied') return;
-    const { revision } = message.value;
-    if (revision > this.#outbox.cursor || !this.isAttached || revision === this.#applied) return;
-    this.#applied = revision;
-    this.#writeNote();
+    if (message?.$case === 'applied') this.#hearApplied(message.value);
   }
 
   /** What the device is told, until the stream ends. To be run once. */
@@ -212,6 +217,18 @@ export class AgentSession {
     }
   }
 
+  #hearApplied(applied: Applied): void {
+    const { revision } = applied;
+    this.#review.noteProblem(applied.problem);
+    if (revision > this.#outbox.cursor || !this.isAttached || revision === this.#applied) return;
+    this.#applied = revision;
+    this.#writeNote();
+    if (this.#views === undefined || !this.#outbox.isIdle) return;
+    if (!this.#review.differs(applied, this.#views)) return;
+    this.#outbox.markStale();
+    this.#bell.ring();
+  }
+
   #welcome(): Message {
     const { clock, epoch, settings } = this.#options;
     const value = {
@@ -229,31 +246,30 @@ export class AgentSession {
     const item = this.#isOver ? undefined : this.#outbox.take(views?.revision ?? 0n);
     if (item === undefined) return;
     this.#wasTold = true;
-    const view = item.kind === 'snapshot' ? (views?.viewOf(deviceId) ?? new Map()) : undefined;
-    const frames = framesOf(view === undefined ? entriesOf(item) : asEntries(view));
+    this.#review.told(item.to, item.kind);
+    const entries = item.kind === 'delta' ? item.entries : (views?.entriesOf(deviceId) ?? []);
     const value = {
       vpcId,
       logIncarnation: views?.logIncarnation ?? hello.logIncarnation,
       kind: item.kind === 'snapshot' ? ViewKind.SNAPSHOT : ViewKind.DELTA,
       from: item.kind === 'delta' ? item.from : 0n,
       to: item.to,
-      frames: frames.length,
+      frames: countFrames(entries),
       traceparent: item.kind === 'delta' ? item.traceparent : '',
     };
     yield { $case: 'viewInterval', value };
-    for (const frame of frames) yield { $case: 'viewEntries', value: frame };
+    for (const frame of framesOf(entries)) yield { $case: 'viewEntries', value: frame };
     metrics.sent(item.kind);
     if (item.kind === 'delta') metrics.latency(clock.monotonicMs() - item.seenAtMs);
   }
 
   *#duePeerStates(): Generator<Message> {
-    const { clock, deviceId, metrics, stateOf } = this.#options;
-    if (this.#isOver || clock.monotonicMs() < this.#peerStatesAtMs) return;
-    const states = [...this.#changedPeers]
+    const { deviceId, metrics, stateOf } = this.#options;
+    if (this.#isOver) return;
+    const states = this.#peerNews
+      .take()
       .filter((peerId) => this.#views?.sees(deviceId, peerId) === true)
       .flatMap((peerId) => stateOf(peerId) ?? []);
-    this.#changedPeers.clear();
-    this.#peerStatesAtMs = Infinity;
     for (let index = 0; index < states.length; index += STATES_PER_MESSAGE) {
       const some = states.slice(index, index + STATES_PER_MESSAGE);
       yield { $case: 'peerStates', value: { states: some } };
@@ -267,30 +283,17 @@ export class AgentSession {
     if (this.#isOver || nowMs < this.#heartbeatAtMs) return;
     this.#heartbeatAtMs = nowMs + settings.heartbeatMs;
     const revision = this.#outbox.bookmark(this.#views?.revision ?? 0n);
-    if (revision > 0n) metrics.sent('bookmark');
+    if (revision > 0n) {
+      metrics.sent('bookmark');
+      this.#review.told(revision, 'bookmark');
+    }
     if (nowMs - this.#notedAtMs >= NOTE_MS) this.#writeNote();
     yield { $case: 'heartbeat', value: { serverTimeMs: BigInt(clock.now()), revision } };
   }
 
   #nextDueMs(): number {
-    const dueAtMs = Math.min(this.#heartbeatAtMs, this.#peerStatesAtMs);
+    const dueAtMs = Math.min(this.#heartbeatAtMs, this.#peerNews.dueAtMs);
     return Math.max(0, dueAtMs - this.#options.clock.monotonicMs());
-  }
-
-  /** A peer that comes into view is shown with its soft state. */
-  #noteShown(entries: readonly ViewEntry[]): void {
-    for (const { key, value } of entries) {
-      const peerId = /^peer\/(.+)$/.exec(key)?.[1];
-      if (peerId !== undefined && value.length > 0) this.#notePeer(peerId);
-    }
-  }
-
-  #notePeer(peerId: string): void {
-    const { clock, settings } = this.#options;
-    this.#changedPeers.add(peerId);
-    if (this.#peerStatesAtMs === Infinity) {
-      this.#peerStatesAtMs = clock.monotonicMs() + settings.peerStatesMs;
-    }
   }
 
   #writeNote(): void {
@@ -316,12 +319,4 @@ export class AgentSession {
     this.#options.ended(this);
     this.#bell.ring();
   }
-}
-
-function entriesOf(item: OutboxItem): readonly ViewEntry[] {
-  return item.kind === 'delta' ? item.entries : [];
-}
-
-function* asEntries(view: ReadonlyMap<string, Uint8Array>): Generator<ViewEntry> {
-  for (const [key, value] of view) yield { key, value: Buffer.from(value) };
 }

@@ -141,6 +141,7 @@ export class AgentSessions {
       ...start,
       settings,
       clock,
+      logger,
       metrics,
       announcer,
       notebook,

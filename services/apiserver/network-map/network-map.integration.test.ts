@@ -434,6 +434,19 @@ describe('the network map', () => {
     expect(a.intervals).toHaveLength(2);
   });
 
+  test('a device that holds something else than it was told gets a snapshot', async () => {
+    const vpc = await createVpc();
+    const replica = await startReplica();
+    const a = connect(replica, await vpc.addDevice('a'));
+    await everybodyAt(vpc, a);
+    a.isWrong = true;
+    await vpc.addDevice('b');
+    await eventually(() => a.intervals.length === 3);
+    const { SNAPSHOT, DELTA } = ViewKind;
+    expect(a.intervals.map(({ kind }) => kind)).toEqual([SNAPSHOT, DELTA, SNAPSHOT]);
+    expect(a.hostnames).toEqual(['b']);
+  });
+
   test('a stream that says nothing is over', async () => {
     const vpc = await createVpc();
     const replica = await startReplica({ silenceMs: 400, heartbeatMs: 60_000 });

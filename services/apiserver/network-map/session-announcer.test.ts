@@ -64,6 +64,32 @@ describe('announcing a session', () => {
     expect([online, endpoints.map(({ address }) => address)]).toEqual([true, ['192.0.2.3:1']]);
   });
 
+  test('a device that speaks all the time is written once a second, and stays online', async () => {
+    const { clock, store, begin, pass } = setUp();
+    const { announcer } = begin(1n);
+    await pass(0);
+    for (let spoken = 0; spoken < 300; spoken += 1) {
+      announcer.setEndpoints([{ address: `192.0.2.1:${spoken}`, kind: EndpointKind.LOCAL }]);
+      await pass(40);
+    }
+    const entry = await store.get(KEY);
+    expect(entry?.leaseUntil).toBeGreaterThan(clock.now() + 88_000);
+    expect(entry?.sequence).toBeGreaterThanOrEqual(12n);
+    expect(entry?.sequence).toBeLessThanOrEqual(14n);
+  });
+
+  test('what is said again does not put off the renewal', async () => {
+    const { clock, store, begin, pass } = setUp();
+    const { announcer } = begin(1n);
+    await pass(0);
+    for (let said = 0; said < 7; said += 1) {
+      announcer.setEndpoints([]);
+      await pass(5_000);
+    }
+    const entry = await store.get(KEY);
+    expect([entry?.sequence, entry?.leaseUntil]).toEqual([2n, clock.now() - 5_000 + 90_000]);
+  });
+
   test('the late end of an older session leaves the newer one online', async () => {
     const { store, begin, pass } = setUp();
     const older = begin(1n);

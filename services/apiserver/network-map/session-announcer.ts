@@ -28,8 +28,11 @@ const RENEW_MS = 30_000;
 /** Next try after the store could not be reached. */
 const RETRY_MS = 5_000;
 
-/** Least time between two writes, however often a device speaks. */
+/** What a device says within this time after something new is written together. */
 const QUIET_MS = 50;
+
+/** Least time between two writes of something new, however often a device speaks. */
+const APART_MS = 1_000;
 
 /**
  * Tells all replicas that a device has a stream here and where it may be reached, and renews that until the session
@@ -42,6 +45,8 @@ export class SessionAnnouncer {
   #isEnded = false;
   #isWriting = false;
   #timer: Timer | undefined;
+  #dueAtMs = Infinity;
+  #newsWrittenAtMs = -Infinity;
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
@@ -53,10 +58,11 @@ export class SessionAnnouncer {
     this.#writeIn(0);
   }
 
-  /** Announces where the device may be reached. */
+  /** Announces where the device may be reached, where that is new. */
   setEndpoints(endpoints: readonly Endpoint[]): void {
+    const isNew = textOf(endpoints) !== textOf(this.#endpoints);
     this.#endpoints = endpoints;
-    this.#writeIn(QUIET_MS);
+    if (isNew) this.#writeIn(this.#newsDelayMs());
   }
 
   /**
@@ -74,38 +80,50 @@ export class SessionAnnouncer {
       .catch((error: unknown) => logger.debug({ error }, 'the end of a session was not announced'));
   }
 
+  #newsDelayMs(): number {
+    const restMs = this.#newsWrittenAtMs + APART_MS - this.#options.clock.monotonicMs();
+    return Math.max(QUIET_MS, restMs);
+  }
+
+  /** A write that is due earlier stays so: who speaks all the time is written all the same. */
   #writeIn(delayMs: number): void {
-    if (this.#isEnded) return;
+    const { clock } = this.#options;
+    const dueAtMs = clock.monotonicMs() + delayMs;
+    if (this.#isEnded || this.#isWriting || this.#dueAtMs <= dueAtMs) return;
+    this.#dueAtMs = dueAtMs;
     this.#timer?.cancel();
-    this.#timer = this.#options.clock.setTimer(delayMs, () => {
-      if (!this.#isWriting) void this.#write();
-    });
+    this.#timer = clock.setTimer(delayMs, () => void this.#write());
   }
 
   async #write(): Promise<void> {
     const { clock, deviceId, epoch, logger, softState, superseded, vpcId } = this.#options;
-    const endpoints = [...this.#endpoints];
+    const endpoints = this.#endpoints;
+    this.#dueAtMs = Infinity;
     this.#isWriting = true;
     this.#sequence += 1n;
-    const value = DeviceState.encode({ deviceId, online: true, endpoints }).finish();
+    const isFirst = this.#sequence === 1n;
+    if (!isFirst) this.#newsWrittenAtMs = clock.monotonicMs();
+    const value = DeviceState.encode({
+      deviceId,
+      online: true,
+      endpoints: [...endpoints],
+    }).finish();
     const key = softStateKey(vpcId, deviceId);
     const leaseUntil = clock.now() + LEASE_MS;
+    let nextMs = RETRY_MS;
     try {
       const entry = { key, epoch, sequence: this.#sequence, leaseUntil, value };
       const outcome = await softState.put(entry);
       if (outcome === 'stale' && !this.#isEnded) superseded();
-      this.#writeIn(this.#isNews(endpoints) ? QUIET_MS : RENEW_MS);
+      nextMs = textOf(endpoints) === textOf(this.#endpoints) ? RENEW_MS : this.#newsDelayMs();
     } catch (error) {
       logger.debug({ error }, 'a session was not announced');
-      this.#writeIn(RETRY_MS);
-    } finally {
-      this.#isWriting = false;
     }
+    this.#isWriting = false;
+    this.#writeIn(nextMs);
   }
+}
 
-  #isNews(written: readonly Endpoint[]): boolean {
-    const text = (endpoints: readonly Endpoint[]): string =>
-      endpoints.map(({ address, kind }) => `${address}/${kind}`).join();
-    return text(written) !== text(this.#endpoints);
-  }
+function textOf(endpoints: readonly Endpoint[]): string {
+  return endpoints.map(({ address, kind }) => `${address}/${kind}`).join();
 }

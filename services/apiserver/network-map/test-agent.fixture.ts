@@ -24,6 +24,8 @@ export class TestAgent {
   error: unknown;
   isOpen = false;
   bookmarks = 0;
+  /** Says that it holds nothing, whatever it holds. */
+  isWrong = false;
   /** Reads nothing while it is pending. */
   pause: Promise<void> | undefined;
   #outgoing: Message[] = [];
@@ -150,7 +152,7 @@ export class TestAgent {
   #acknowledge(): void {
     if (this.view === undefined) return;
     const { revision, digest } = this.view;
-    const viewDigest = Buffer.from(digest.toBytes());
+    const viewDigest = this.isWrong ? Buffer.alloc(32) : Buffer.from(digest.toBytes());
     this.#say({ $case: 'applied', value: { revision, viewDigest, problem: '' } });
   }
 }

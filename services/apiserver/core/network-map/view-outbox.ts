@@ -67,6 +67,11 @@ export class ViewOutbox {
     return this.#state === 'attached' || this.#state === 'stale';
   }
 
+  /** Whether the stream follows the views and was told all of them. */
+  get isIdle(): boolean {
+    return this.#state === 'attached' && this.#waiting === undefined;
+  }
+
   /**
    * The device says that it holds a view of this revision, in the log that this stream will follow. Whether that is news.
    */

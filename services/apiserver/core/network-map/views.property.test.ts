@@ -9,7 +9,7 @@ import {
 } from '@nexodus/network-map';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { framesOf } from './view-frames.ts';
+import { countFrames, framesOf } from './view-frames.ts';
 import { ViewOutbox } from './view-outbox.ts';
 import { type ViewChanges, VpcViews } from './vpc-views.ts';
 import {
@@ -185,24 +185,17 @@ class World {
     const agent = this.agents[index]!;
     const item = agent.outbox?.take(this.views.revision);
     if (item === undefined) return;
-    const entries =
-      item.kind === 'delta'
-        ? item.entries
-        : [...this.views.viewOf(deviceIdOf(index))].map(([key, value]) => ({
-            key,
-            value: Buffer.from(value),
-          }));
+    const entries = item.kind === 'delta' ? item.entries : this.views.entriesOf(deviceIdOf(index));
     const interval: ViewInterval = {
       vpcId,
       logIncarnation,
       kind: item.kind === 'delta' ? ViewKind.DELTA : ViewKind.SNAPSHOT,
       from: item.kind === 'delta' ? item.from : 0n,
       to: item.to,
-      frames: 0,
+      frames: countFrames(entries),
       traceparent: '',
     };
-    const frames = framesOf(entries);
-    agent.view = applyInterval(agent.view, { ...interval, frames: frames.length }, frames);
+    agent.view = applyInterval(agent.view, interval, [...framesOf(entries)]);
   }
 
   heartbeat(index: number): void {

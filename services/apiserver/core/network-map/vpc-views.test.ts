@@ -31,6 +31,14 @@ describe('the views of a VPC', () => {
     expect(new Set(entries.map(([entry]) => entry)).size).toBe(1);
   });
 
+  test('two views have the same object as the entry of a device that both see', () => {
+    const { views } = fullMesh(3);
+    const seenBy = (device: number) =>
+      views.entriesOf(deviceIdOf(device)).find(({ key }) => key === peerKey(deviceIdOf(2)));
+    expect(seenBy(0)).toBeDefined();
+    expect(seenBy(0)).toBe(seenBy(1));
+  });
+
   test('a change of one device touches nobody who does not see it', () => {
     const { model, views } = fullMesh(3);
     views.enqueue(model.append({ kind: 'put', device: 4, group: 2, serial: 1 })!, 0);

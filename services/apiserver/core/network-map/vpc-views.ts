@@ -9,7 +9,7 @@
 import type { ViewEntry } from '@nexodus/contracts/agent';
 import type { DeviceImage, VpcChange, VpcImage, VpcSnapshot } from '@nexodus/contracts/event';
 import type { VisiblePair } from '@nexodus/contracts/policy';
-import { peerKey, removalOf, selfKey, ViewDigest } from '@nexodus/network-map';
+import { peerKey, removalOf, ViewDigest } from '@nexodus/network-map';
 import { type DeviceEntries, encodeDevice, isSameEntry } from './device-entries.ts';
 import { pairKey, type PolicyAnswer, Visibility } from './visibility.ts';
 
@@ -109,17 +109,17 @@ export class VpcViews {
     return this.#hidden.has(deviceId) ? 'expired' : undefined;
   }
 
-  /** The view of a device, by key; empty for a device that is not here. */
-  viewOf(deviceId: string): Map<string, ViewEntry['value']> {
-    const view = new Map<string, ViewEntry['value']>();
+  /** The view of a device; empty for a device that is not here. Its entries are those of all who have them. */
+  entriesOf(deviceId: string): ViewEntry[] {
     const device = this.#devices.get(deviceId);
-    if (device === undefined) return view;
-    view.set(selfKey, device.self.value);
-    for (const peerId of this.#visibility.of(deviceId)) {
-      const entry = this.#shown(peerId);
-      if (entry !== undefined) view.set(entry.key, entry.value);
-    }
-    return view;
+    if (device === undefined) return [];
+    const peers = [...this.#visibility.of(deviceId)].map((peerId) => this.#shown(peerId));
+    return [device.self, ...peers.filter((entry) => entry !== undefined)];
+  }
+
+  /** The view of a device, by key. */
+  viewOf(deviceId: string): Map<string, Uint8Array> {
+    return new Map(this.entriesOf(deviceId).map(({ key, value }) => [key, value] as const));
   }
 
   /** Digest of the view of a device; adds up what was hashed when its entries were made. */
