@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { Ed25519PrivateKey } from '@nexodus/device-identity';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeCredentialsFile } from '../nexctl/credentials-file.ts';
 import { ExitCode } from './exit-code.ts';
 
 const bin = fileURLToPath(new URL('../bin/', import.meta.url));
@@ -130,6 +132,13 @@ describe('an error is one line that names the cause and the remedy, with its exi
     ],
     ['bad port', 'nexd', ['up', '--listen-port', '65536'], ExitCode.usage, /from 0 to 65535/],
     [
+      'an empty registration key',
+      'nexd',
+      ['up', '--reg-key', ''],
+      ExitCode.usage,
+      /not a registration key/,
+    ],
+    [
       'no registration key file',
       'nexd',
       ['up', '--reg-key-file', '/nonexistent'],
@@ -148,6 +157,22 @@ describe('an error is one line that names the cause and the remedy, with its exi
     const outcome = await run('nexctl', ['login', '--service-url', silentUrl]);
     expect(outcome.exitCode).toBe(ExitCode.unreachable);
     expect(outcome.stderr).toMatch(/^nexctl: [^\n]+\n$/);
+  });
+
+  test('a rotation is refused while the key of an earlier one may be the valid one', async () => {
+    const path = join(folder, 'account.json');
+    const key = Ed25519PrivateKey.generate('service-account');
+    const account = { serviceUrl: silentUrl, serviceAccountId: 'a', key };
+    await writeCredentialsFile(path, account);
+    await writeCredentialsFile(`${path}.new`, account);
+    const rotate = ['--credentials', path, 'admin', 'bootstrap', 'rotate'];
+    const kept = await run('nexctl', rotate);
+    expect(kept.exitCode).toBe(ExitCode.conflict);
+    expect(existsSync(`${path}.new`)).toBe(true);
+    rmSync(`${path}.new`);
+    const unreachable = await run('nexctl', rotate);
+    expect(unreachable.stderr).not.toMatch(/not known/);
+    expect(existsSync(`${path}.new`)).toBe(false);
   });
 
   test('a credentials file that others may read', async () => {

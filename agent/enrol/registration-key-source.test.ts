@@ -37,6 +37,12 @@ test('a text that is no key is refused without being repeated', async () => {
   await expect(attempt).rejects.not.toThrow(/hunter2/);
 });
 
+test('an empty key that was given as argument is refused, and not taken for none', async () => {
+  await expect(readRegistrationKey({ argument: '', env: {} })).rejects.toThrow(
+    RegistrationKeyError,
+  );
+});
+
 test('without file and variable there is none', async () => {
   expect(await readRegistrationKey({ env: {} })).toBeUndefined();
 });

@@ -11,6 +11,8 @@ const REGISTRATION_KEY_VARIABLE = 'NEXD_REG_KEY';
 export interface RegistrationKeySources {
   /** File, or "-" for standard input. */
   readonly file?: string;
+  /** The key itself, where `hideRegistrationKeyArgument` left it among the arguments. */
+  readonly argument?: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
@@ -22,10 +24,12 @@ export interface RegistrationKeySources {
  */
 export async function readRegistrationKey({
   file,
+  argument,
   env,
 }: RegistrationKeySources): Promise<RegistrationKey | undefined> {
   const fromEnvironment = env[REGISTRATION_KEY_VARIABLE];
   delete env[REGISTRATION_KEY_VARIABLE];
+  if (argument !== undefined) return parseRegistrationKey(argument);
   if (file === '-') return parseRegistrationKey(await text(process.stdin));
   if (file !== undefined) return parseRegistrationKey(await readKeyFile(file));
   return fromEnvironment === undefined || fromEnvironment === ''
@@ -54,7 +58,9 @@ async function readKeyFile(path: string): Promise<string> {
 export function hideRegistrationKeyArgument(argv: readonly string[], env: NodeJS.ProcessEnv): void {
   const { rest, key } = takeKeyArgument(argv);
   const [program] = rest;
-  if (key === undefined || program === undefined || process.execve === undefined) return;
+  // An empty key in the environment would pass for none: it stays, and is refused.
+  const isEmpty = key === undefined || key === '';
+  if (isEmpty || program === undefined || process.execve === undefined) return;
   process.stderr.write(
     'nexd: --reg-key shows the key to everybody on this machine for a moment. Prefer --reg-key-file or NEXD_REG_KEY.\n',
   );

@@ -8,7 +8,7 @@ import { ExitCode } from '../command/exit-code.ts';
 import { writeFileAtomically } from '../state/atomic-file.ts';
 import { StateError } from '../state/state-error.ts';
 import { lockState, type StateLock } from '../state/state-lock.ts';
-import { systemErrorCode } from '../state/system-fault.ts';
+import { asStateError, systemErrorCode } from '../state/system-fault.ts';
 
 /** A login at one service. Its tokens open what the person may do. */
 export interface Login {
@@ -89,7 +89,9 @@ export async function changeLogins(
   clock: Clock,
   change: (logins: Logins) => Logins | Promise<Logins>,
 ): Promise<Logins> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw asStateError(error, dirname(path));
+  });
   const lock = await waitForLock(`${path}.lock`, clock);
   try {
     const before = await readLogins(path);

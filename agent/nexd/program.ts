@@ -35,6 +35,7 @@ interface UpFlags extends CommonOptions {
   ca?: string;
   caSha256?: string;
   regKeyFile?: string;
+  regKey?: string;
   hostname?: string;
   organization?: string;
   vpc?: string;
@@ -93,7 +94,11 @@ function pathsOf(flags: CommonOptions) {
 }
 
 async function up(flags: UpFlags): Promise<void> {
-  const registrationKey = await readRegistrationKey({ file: flags.regKeyFile, env: process.env });
+  const registrationKey = await readRegistrationKey({
+    file: flags.regKeyFile,
+    argument: flags.regKey,
+    env: process.env,
+  });
   const { abort, release } = abortOnSignals();
   const options = {
     ...pathsOf(flags),

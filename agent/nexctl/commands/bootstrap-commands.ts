@@ -1,10 +1,10 @@
-import { rename, rm } from 'node:fs/promises';
+import { access, rename, rm } from 'node:fs/promises';
 import { Ed25519PrivateKey } from '@nexodus/device-identity';
-import { RpcError, Status } from '@nexodus/rpc';
 import type { Command } from 'commander';
 import { CommandError } from '../../command/command-error.ts';
 import { ExitCode } from '../../command/exit-code.ts';
 import { credentialsPath, type ServiceFlags, withApi } from '../api-session.ts';
+import { isCertainRefusal } from '../certain-refusal.ts';
 import { flagsOf } from '../command-flags.ts';
 import { readCredentialsFile, writeCredentialsFile } from '../credentials-file.ts';
 import { printLine } from '../print-resource.ts';
@@ -40,17 +40,22 @@ async function rotate(command: Command): Promise<void> {
   const path = namedFile(flags);
   const next = `${path}.new`;
   const credentials = await readCredentialsFile(path);
+  await refuseUnsettled(path, next);
   const key = Ed25519PrivateKey.generate('service-account');
   await writeCredentialsFile(next, { ...credentials, key });
+  let isAsked = false;
   try {
-    await withApi(flags, ({ serviceAccounts }) =>
-      serviceAccounts.rotateServiceAccountKey({
+    await withApi(flags, async ({ users, serviceAccounts }) => {
+      // A service that is out of reach, or takes the old key no more, is found out before anything is at stake.
+      await users.whoAmI({});
+      isAsked = true;
+      await serviceAccounts.rotateServiceAccountKey({
         id: credentials.serviceAccountId,
         publicKey: Buffer.from(key.publicKey),
-      }),
-    );
+      });
+    });
   } catch (error) {
-    if (isOutcomeUnknown(error)) throw outcomeUnknown(path, next, error);
+    if (isAsked && !isCertainRefusal(error)) throw outcomeUnknown(path, next, error);
     await rm(next, { force: true });
     throw error;
   }
@@ -75,18 +80,29 @@ function namedFile(flags: ServiceFlags): string {
   );
 }
 
-/** Whether the service may have taken the new key although no answer came. */
-function isOutcomeUnknown(error: unknown): boolean {
-  if (error instanceof CommandError) return isOutcomeUnknown(error.cause);
-  const unsure: readonly Status[] = [Status.DEADLINE_EXCEEDED, Status.CANCELLED, Status.INTERNAL];
-  return error instanceof RpcError && unsure.includes(error.code);
+/** An earlier rotation whose outcome is not known may have left the only key that the service takes. */
+async function refuseUnsettled(path: string, next: string): Promise<void> {
+  const isThere = await access(next).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) return;
+  throw new CommandError(
+    ExitCode.conflict,
+    `${next} is left of an earlier rotation and may hold the key that is valid now`,
+    settle(path, next),
+  );
 }
 
 function outcomeUnknown(path: string, next: string, cause: unknown): CommandError {
   return new CommandError(
     ExitCode.unreachable,
     'It is not known whether the service took the new key',
-    `Try \`nexctl --credentials ${next} whoami\`: if it works, move that file to ${path}, else remove it`,
+    settle(path, next),
     { cause },
   );
+}
+
+function settle(path: string, next: string): string {
+  return `Try \`nexctl --credentials ${next} whoami\`: if it works, move that file to ${path}, else remove it`;
 }
