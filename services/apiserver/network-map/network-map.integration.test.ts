@@ -3,15 +3,6 @@ import { eventually } from '@nexodus/clock/testing';
 import { GoodbyeReason, ViewKind } from '@nexodus/contracts/agent';
 import { bootstrapSchema, type Database, openDatabase } from '@nexodus/database';
 import { startTestPostgres, type TestPostgres } from '@nexodus/embedded-postgres/testing';
-import {
-  createInProcessMessageBus,
-  createInProcessSoftStateStore,
-  createNatsMessageBus,
-  createNatsSoftStateStore,
-  type MessageBus,
-  openNats,
-  type SoftStateStore,
-} from '@nexodus/messaging';
 import { startTestNats, type TestNats } from '@nexodus/messaging/testing';
 import { isRpcError, Status } from '@nexodus/rpc';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -19,20 +10,18 @@ import { type ChangeLog, createChangeLog } from '../database/change-log.ts';
 import { initialSchema } from '../database/initial-schema.ts';
 import type { NetworkMapSettings } from './network-map.ts';
 import { TestAgent } from './test-agent.fixture.ts';
+import {
+  messagingInProcess,
+  messagingOverNats,
+  type TestMessaging,
+} from './test-messaging.fixture.ts';
 import { startTestReplica, type TestReplica } from './test-replica.fixture.ts';
 import { TestVpc } from './test-vpc.fixture.ts';
-
-/** What a replica reaches others by. */
-interface Messaging {
-  bus: MessageBus;
-  softState: SoftStateStore;
-  readonly close: () => Promise<void>;
-}
 
 let postgres: TestPostgres;
 let nats: TestNats;
 let database: Database;
-let openMessaging: () => Promise<Messaging>;
+let openMessaging: () => Promise<TestMessaging>;
 const cleanups: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
@@ -60,34 +49,6 @@ afterEach(async () => {
   for (const clean of cleanups.splice(0).toReversed()) await clean();
   await database.close();
 });
-
-function inProcess(): () => Promise<Messaging> {
-  const bus = createInProcessMessageBus();
-  const softState = createInProcessSoftStateStore({ clock: systemClock, random: Math.random });
-  cleanups.push(() => bus.close());
-  return () => Promise.resolve({ bus, softState, close: () => Promise.resolve() });
-}
-
-function overNats(): () => Promise<Messaging> {
-  const bucket = `soft-${Math.random().toString(36).slice(2)}`;
-  return async () => {
-    const link = openNats({
-      servers: [nats.url],
-      name: 'test',
-      clock: systemClock,
-      random: Math.random,
-    });
-    await eventually(() => link.status === 'connected');
-    const bus = createNatsMessageBus(link);
-    const options = { clock: systemClock, random: Math.random, bucket };
-    const softState = createNatsSoftStateStore(link, options);
-    const close = async (): Promise<void> => {
-      await bus.close();
-      await link.close();
-    };
-    return { bus, softState, close };
-  };
-}
 
 async function startReplica(
   settings: NetworkMapSettings = {},
@@ -129,9 +90,12 @@ async function deviceRow(id: string) {
   return database.knex('devices').where({ id }).first();
 }
 
+const inProcess = (): (() => Promise<TestMessaging>) =>
+  messagingInProcess((close) => cleanups.push(close));
+
 const messagings = [
   ['in process', inProcess],
-  ['over NATS', overNats],
+  ['over NATS', () => messagingOverNats(nats.url)],
 ] as const;
 
 describe.each(messagings)('the network map, with messages %s', (_name, createMessaging) => {
