@@ -83,6 +83,15 @@ describe('createNames', () => {
     expect(names.status()).toMatchObject({ listening: null, domain: null });
   });
 
+  test('leaves the resolver alone that this process told nothing, unless it is asked to', async () => {
+    const { resolver, told } = recordingResolver('systemd-resolved');
+    names = createNames({ resolver, logger: quiet, listen });
+    await names.down();
+    expect(told).toEqual([]);
+    await names.down({ alsoEarlier: true });
+    expect(told).toEqual(['unroute']);
+  });
+
   test('says so where the machine cannot be split by domain', async () => {
     names = createNames({ ...recordingResolver('none'), logger: quiet, listen });
     await names.apply('default', hosts);

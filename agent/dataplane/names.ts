@@ -39,8 +39,11 @@ export interface Names {
    */
   apply(vpcName: string, hosts: readonly NamedHost[]): Promise<void>;
   status(): NamesStatus;
-  /** Stops answering and takes back what the machine's resolver was told; idempotent. */
-  down(): Promise<void>;
+  /**
+   * Stops answering and takes back what this process told the machine's resolver; idempotent. With `alsoEarlier` also
+   * what an earlier process told: only for an interface that is known to be, or have been, ours.
+   */
+  down(options?: { readonly alsoEarlier?: boolean }): Promise<void>;
 }
 
 /** Makes the names of one VPC; it neither listens nor hooks before `apply`. Calls must not overlap. */
@@ -48,15 +51,24 @@ export function createNames(options: NamesOptions): Names {
   const { resolver, logger } = options;
   let server: NameServer | null = null;
   let domain: string | null = null;
+  let isRouted = false;
   let failure: DataplaneError | null = null;
+
+  const unroute = async (isAlways = false) => {
+    if (isRouted || isAlways) await resolver.unroute();
+    isRouted = false;
+  };
 
   const apply = async (vpcName: string, hosts: readonly NamedHost[]) => {
     server ??= await startNameServer(options.listen ?? NAME_SERVER_ADDRESS);
     const zone = createNameZone(vpcName, hosts);
     server.setZone(zone);
     if (domain === (zone?.domain ?? null)) return;
-    if (zone === null) await resolver.unroute();
-    else await resolver.route(server.listening.address, zone.domain);
+    if (zone === null) await unroute();
+    else {
+      isRouted = true;
+      await resolver.route(server.listening.address, zone.domain);
+    }
     domain = zone?.domain ?? null;
     logger.info({ hook: resolver.hook }, 'names answered');
   };
@@ -80,8 +92,8 @@ export function createNames(options: NamesOptions): Names {
         notice: notice(resolver, listening, failure),
       };
     },
-    down: async () => {
-      await resolver.unroute();
+    down: async ({ alsoEarlier } = {}) => {
+      await unroute(alsoEarlier);
       await server?.close();
       server = null;
       domain = null;

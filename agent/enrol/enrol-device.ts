@@ -26,6 +26,7 @@ export interface EnrolmentWish {
   readonly vpc: string;
   /** Organization by id or name; empty: the only one. */
   readonly organization: string;
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -38,11 +39,11 @@ export async function enrolDevice(
   connection: ServiceConnection,
   wish: EnrolmentWish,
 ): Promise<EnrollResponse> {
-  const { keys, credential, hostname, os, vpc, organization } = wish;
+  const { keys, credential, hostname, os, vpc, organization, signal } = wish;
   const client = createRpcClient(AgentServiceDefinition, connection.channel, {
     authorize: () => Promise.resolve(bearerOf(credential)),
   });
-  const { nonce, serverPublicKey, cookie } = await client.beginEnroll({});
+  const { nonce, serverPublicKey, cookie } = await client.beginEnroll({}, { signal });
   const proof = proveEnrolment({
     audience: connection.url.origin,
     nonce,
@@ -52,21 +53,24 @@ export async function enrolDevice(
     wireGuardKey: keys.wireGuard,
     discoKey: keys.disco,
   });
-  return client.enroll({
-    cookie,
-    devicePublicKey: Buffer.from(keys.device.publicKey),
-    wireguardPublicKey: Buffer.from(keys.wireGuard.publicKey),
-    discoPublicKey: Buffer.from(keys.disco.publicKey),
-    ...wireProof(proof),
-    credential:
-      credential.kind === 'user'
-        ? { $case: 'userId', value: credential.userId }
-        : { $case: 'registrationKey', value: credential.key.exportText() },
-    hostname,
-    os,
-    vpc,
-    organization,
-  });
+  return client.enroll(
+    {
+      cookie,
+      devicePublicKey: Buffer.from(keys.device.publicKey),
+      wireguardPublicKey: Buffer.from(keys.wireGuard.publicKey),
+      discoPublicKey: Buffer.from(keys.disco.publicKey),
+      ...wireProof(proof),
+      credential:
+        credential.kind === 'user'
+          ? { $case: 'userId', value: credential.userId }
+          : { $case: 'registrationKey', value: credential.key.exportText() },
+      hostname,
+      os,
+      vpc,
+      organization,
+    },
+    { signal },
+  );
 }
 
 function bearerOf(credential: JoinCredential): Record<string, string> {

@@ -153,7 +153,11 @@ async function apply(
     throw error;
   }
   const { self } = model;
-  if (self === undefined) return undefined;
+  // Who shall hold no peers names none: before the first view, and after the device was deleted.
+  if (self === undefined) {
+    await names.down().catch((error: unknown) => logger.debug({ error }, 'names stay'));
+    return undefined;
+  }
   const own = { hostname: self.hostname, addresses: model.intent.addresses };
   // Names are a convenience: their status tells what is wrong with them, the tunnel does not wait for it.
   await names

@@ -28,12 +28,19 @@ export interface JoinOptions {
   readonly signal: AbortSignal;
 }
 
+/** A device that joined. */
+export interface JoinedService {
+  readonly enrolment: Enrolment;
+  /** Serial of the binding that the service holds of this device already; 0 for none. */
+  readonly bindingSerial: bigint;
+}
+
 /**
  * Joins the service by registration key or login. The same keys joined again give the same device. The user's token is forgotten afterwards.
  *
  * @throws {CommandError} {RpcError}
  */
-export async function joinService(options: JoinOptions): Promise<Enrolment> {
+export async function joinService(options: JoinOptions): Promise<JoinedService> {
   const { connection, registrationKey, organization } = options;
   if (registrationKey !== undefined && organization !== undefined) {
     throw new CommandError(
@@ -54,9 +61,11 @@ export async function joinService(options: JoinOptions): Promise<Enrolment> {
       os: platform(),
       vpc: options.vpc ?? '',
       organization: organization ?? '',
+      signal: options.signal,
     }),
   );
-  return enrolmentOf(connection, response);
+  const { bindingSerial } = response;
+  return { enrolment: enrolmentOf(connection, response), bindingSerial };
 }
 
 async function logIn(options: JoinOptions): Promise<JoinCredential> {

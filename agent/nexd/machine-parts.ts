@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@nexodus/telemetry';
 import { WireGuardPrivateKey } from '@nexodus/wireguard';
@@ -12,7 +12,9 @@ import {
   type Names,
   type SystemPorts,
 } from '../dataplane/index.ts';
+import { prepareStateDirectory } from '../state/state-directory.ts';
 import { asStateError } from '../state/system-fault.ts';
+import { removeTunnelFiles } from './tunnel-files.ts';
 
 /** Where the parts work. */
 export interface MachinePartsOptions {
@@ -34,6 +36,7 @@ export interface MachineParts {
  * Finds the parts, and makes the folder that they keep files in.
  *
  * @throws {DataplaneError} `no-root`, `command-missing`, or for an unusable name, before anything was made
+ * @throws {StateError} for a state directory that cannot be used or is not one
  */
 export async function openMachineParts(
   { interfaceName, stateDirectory, technology }: MachinePartsOptions,
@@ -42,6 +45,7 @@ export async function openMachineParts(
   const runner = createCommandRunner();
   const stateDir = join(stateDirectory, 'tunnel');
   const ports = await createSystemPorts({ interfaceName, stateDir, runner, technology });
+  await prepareStateDirectory(stateDirectory);
   await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw asStateError(error, stateDir);
   });
@@ -54,9 +58,10 @@ export async function openMachineParts(
     names,
     createDataplane: dataplaneOf,
     remove: async () => {
-      await names.down();
+      // The data plane first: it refuses an interface that is not ours, whose names are not ours either.
       await dataplaneOf(WireGuardPrivateKey.generate()).down();
-      await rm(stateDir, { recursive: true, force: true });
+      await names.down({ alsoEarlier: true });
+      await removeTunnelFiles(stateDir, interfaceName);
     },
   };
 }

@@ -65,6 +65,11 @@ async function waitForEnd(socketPath: string): Promise<void> {
     daemon.close();
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
+  throw new CommandError(
+    ExitCode.environment,
+    `nexd took the tunnel down, but has not ended after ${DOWN_TIMEOUT_MS / 1000} seconds`,
+    'See its log, and end it before the next `nexd up`',
+  );
 }
 
 async function removeWithoutDaemon(

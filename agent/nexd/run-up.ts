@@ -29,6 +29,7 @@ import { parseServiceUrl } from '../service-access/service-url.ts';
 import type { Enrolment } from '../state/agent-state.ts';
 import { type KeptState, openStateStore, type StateStore } from '../state/state-store.ts';
 import { serveControlSocket } from './control-socket.ts';
+import { createDaemonLife, type DaemonLife } from './daemon-life.ts';
 import { describeStatus } from './daemon-status.ts';
 import { createDeviceMachine } from './device-machine.ts';
 import { createDeviceRuntime, type DeviceRuntime } from './device-runtime.ts';
@@ -36,6 +37,7 @@ import { joinService } from './join-service.ts';
 import { openMachineParts, type MachineParts } from './machine-parts.ts';
 import { createNexdService } from './nexd-service.ts';
 import { notifyServiceManager } from './service-manager.ts';
+import { withdrawDevice } from './withdraw-device.ts';
 
 /** What `nexd up` is told. */
 export interface UpOptions {
@@ -89,23 +91,26 @@ interface DaemonParts {
 
 class Daemon {
   readonly #parts: DaemonParts;
-  readonly #ended = Promise.withResolvers<void>();
-  readonly #abort = new AbortController();
+  readonly #life: DaemonLife;
+  /** Resolves when the daemon is told to end. */
+  readonly #ended: Promise<unknown>;
   #state: DaemonState = DaemonState.STARTING;
   #runtime: DeviceRuntime | undefined;
   #wireGuardKey = '';
   /** Whether the interface was there before this run. */
   #hadInterface = true;
+  #hasTunnel = true;
+  /** Serial of the binding that the service holds of a device that joined just now. */
+  #publishedSerial = 0n;
 
   constructor(parts: DaemonParts) {
     this.#parts = parts;
-    const { signal } = parts.environment;
-    const stop = (): void => {
-      this.#abort.abort();
-      this.#ended.resolve();
-    };
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
+    this.#life = createDaemonLife(parts.environment.signal);
+    const { signal } = this.#life;
+    this.#ended = new Promise((resolve) => {
+      signal.addEventListener('abort', resolve, { once: true });
+      if (signal.aborted) resolve(undefined);
+    });
   }
 
   async run(): Promise<void> {
@@ -116,34 +121,45 @@ class Daemon {
       down: (forget) => this.#down(forget),
     });
     const server = await serveControlSocket(options.socketPath, service);
-    let connection: ServiceConnection | undefined;
-    let hasTunnel = true;
     try {
-      this.#hadInterface = (await this.#parts.parts.network.read()) !== null;
-      const found = await this.#parts.store.load();
-      connection = await this.#connect(found?.enrolment);
-      const kept = await this.#withKeys(found);
-      const enrolment = await this.#enrolled(kept, connection);
-      if (!this.#abort.signal.aborted) await this.#work({ kept, enrolment, connection });
-    } catch (error) {
-      await this.#runtime?.stop();
-      // A tunnel that was there before this run is somebody's working connection, or not ours at all.
-      if (!this.#hadInterface) await this.#parts.parts.remove().catch(() => {});
-      if (!this.#abort.signal.aborted) throw error;
-      // It was told to end, perhaps while a person was asked to log in: what that interrupts is no failure.
-      environment.logger.warn({ error }, 'interrupted by the end');
-      hasTunnel = this.#hadInterface;
+      await this.#life.run(() => this.#joinAndStay());
     } finally {
-      await this.#runtime?.stop();
       await this.#parts.parts.names.down().catch(() => {});
       await server.stop();
-      connection?.close();
     }
     const remedy = `\`nexd down --interface ${options.interfaceName}\` removes it`;
     if (this.#state === DaemonState.STOPPING)
       environment.say('down: nothing of the tunnel is left');
-    else if (hasTunnel) environment.say(`ended; the tunnel stays up: ${remedy}`);
+    else if (this.#hasTunnel) environment.say(`ended; the tunnel stays up: ${remedy}`);
     else environment.say('ended before the tunnel was up: nothing of it is left');
+  }
+
+  /** Everything between start and end; whatever of it is interrupted by the end throws. */
+  async #joinAndStay(): Promise<void> {
+    const { environment, parts, store } = this.#parts;
+    const { signal } = this.#life;
+    let connection: ServiceConnection | undefined;
+    try {
+      this.#hadInterface = (await parts.network.read()) !== null;
+      const found = await store.load();
+      connection = await this.#connect(found?.enrolment);
+      signal.throwIfAborted();
+      const kept = await this.#withKeys(found);
+      const enrolment = await this.#enrolled(kept, connection);
+      signal.throwIfAborted();
+      await this.#work({ kept, enrolment, connection });
+    } catch (error) {
+      await this.#runtime?.stop();
+      // A tunnel that was there before this run is somebody's working connection, or not ours at all.
+      if (!this.#hadInterface) await parts.remove().catch(() => {});
+      this.#hasTunnel = this.#hadInterface;
+      // It was told to end, perhaps while a person was asked to log in: what that interrupts is no failure.
+      if (signal.aborted) environment.logger.warn({ error }, 'interrupted by the end');
+      throw error;
+    } finally {
+      await this.#runtime?.stop();
+      connection?.close();
+    }
   }
 
   /** What was kept; a machine that never joined makes its keys here, once it is known what it shall join. */
@@ -194,7 +210,9 @@ class Daemon {
       return changed;
     }
     const info = await checkService(connection, () => environment.clock.now());
+    this.#life.signal.throwIfAborted();
     await this.#tryMachine(kept);
+    this.#life.signal.throwIfAborted();
     const joined = await this.#join(kept, connection, info);
     const enrolment = { ...joined, binding: before?.binding };
     await store.saveEnrolment(kept.keys, enrolment);
@@ -210,24 +228,38 @@ class Daemon {
    * without it, and a registration key that stays in a unit file is not used twice.
    */
   async #isExpired(
-    { keys }: KeptState,
+    kept: KeptState,
     { deviceId, expireAtMs }: Enrolment,
     connection: ServiceConnection,
   ): Promise<boolean> {
     const { options, environment } = this.#parts;
     const { clock } = environment;
     if (options.registrationKey === undefined && clock.now() < expireAtMs) return false;
-    const key = keys.device;
+    const key = kept.keys.device;
     const tokens = createAccessTokens({ subject: deviceId, key, connection, clock });
     try {
       await tokens.authorize('');
       return false;
     } catch (error) {
-      if (isRpcError(error, Status.UNAUTHENTICATED, 'DEVICE_EXPIRED')) return true;
-      if (isRpcError(error, Status.UNAUTHENTICATED, 'DEVICE_DELETED')) throw error;
+      const isExpired = isRpcError(error, Status.UNAUTHENTICATED, 'DEVICE_EXPIRED');
+      const isDeleted = isRpcError(error, Status.UNAUTHENTICATED, 'DEVICE_DELETED');
+      if (isExpired || isDeleted) await this.#withdraw(kept);
+      if (isExpired) return true;
+      if (isDeleted) throw error;
       environment.logger.warn({ error }, 'the service could not be asked');
       return false;
     }
+  }
+
+  /** Whatever comes of joining again: as long as the service refuses the device, it has no peers. */
+  async #withdraw({ keys }: KeptState): Promise<void> {
+    const { environment, options, parts, store } = this.#parts;
+    const dataplane = parts.createDataplane(keys.wireGuard);
+    const hasTunnel = this.#hadInterface;
+    const { listenPort } = options;
+    await withdrawDevice({ keys, store, dataplane, hasTunnel, listenPort }).catch(
+      (error: unknown) => environment.logger.error({ error }, 'the peers were not all withdrawn'),
+    );
   }
 
   async #join(
@@ -239,7 +271,7 @@ class Daemon {
     const { registrationKey, hostname, vpc, organization, issuer } = options;
     if (registrationKey === undefined) this.#state = DaemonState.NEEDS_LOGIN;
     try {
-      return await joinService({
+      const joined = await joinService({
         connection,
         info,
         keys: kept.keys,
@@ -248,12 +280,14 @@ class Daemon {
         vpc,
         organization,
         issuer,
-        signal: this.#abort.signal,
+        signal: this.#life.signal,
         prompt: ({ verificationUrl, userCode, completeUrl }) => {
           environment.say(`to join, open ${verificationUrl} and enter the code ${userCode}`);
           if (completeUrl !== undefined) environment.say(`or open ${completeUrl}`);
         },
       });
+      this.#publishedSerial = joined.bindingSerial;
+      return joined.enrolment;
     } finally {
       if (this.#state === DaemonState.NEEDS_LOGIN) this.#state = DaemonState.STARTING;
     }
@@ -310,11 +344,12 @@ class Daemon {
       os: platform(),
       say: environment.say,
     });
+    this.#life.signal.throwIfAborted();
     this.#runtime = runtime;
     await runtime.start();
-    await Promise.race([runtime.ready, this.#ended.promise]);
-    if (!this.#abort.signal.aborted) await this.#announce(runtime);
-    await this.#ended.promise;
+    await Promise.race([runtime.ready, this.#ended]);
+    if (!this.#life.signal.aborted) await this.#announce(runtime);
+    await this.#ended;
   }
 
   /** A device that joined just now shows its keys to its peers at once; what fails is tried again on the stream. */
@@ -330,12 +365,13 @@ class Daemon {
       return store.saveEnrolment(kept.keys, next);
     };
     const publisher = { keys: kept.keys, client, keep, now: () => environment.clock.now() };
-    return ensureBinding(publisher, enrolment, { vpcId: enrolment.vpcId, serial: 0n }).catch(
-      (error: unknown) => {
-        environment.logger.warn({ error }, 'the binding was not published');
-        return { enrolment: current, revision: 0n };
-      },
-    );
+    return ensureBinding(publisher, enrolment, {
+      vpcId: enrolment.vpcId,
+      serial: this.#publishedSerial,
+    }).catch((error: unknown) => {
+      environment.logger.warn({ error }, 'the binding was not published');
+      return { enrolment: current, revision: 0n };
+    });
   }
 
   async #announce(runtime: DeviceRuntime): Promise<void> {
@@ -363,15 +399,11 @@ class Daemon {
 
   async #down(forget: boolean): Promise<void> {
     const { parts, store } = this.#parts;
-    if (this.#state === DaemonState.STOPPING) throw unavailable('nexd is going down already');
+    if (this.#life.isGoingDown) throw unavailable('nexd is going down already');
     this.#state = DaemonState.STOPPING;
-    this.#abort.abort();
-    try {
-      await this.#runtime?.stop();
+    await this.#life.goDown(async () => {
       await parts.remove();
       if (forget) await store.forget();
-    } finally {
-      this.#ended.resolve();
-    }
+    });
   }
 }

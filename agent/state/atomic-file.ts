@@ -16,7 +16,7 @@ export async function writeFileAtomically(
   content: Uint8Array,
   { keepsPrevious = true }: { keepsPrevious?: boolean } = {},
 ): Promise<void> {
-  const temporary = `${path}.tmp`;
+  const temporary = temporaryOf(path);
   try {
     await removeIfThere(temporary);
     await writeDurably(temporary, content);
@@ -44,6 +44,11 @@ export function previousOf(path: string): string {
   return `${path}.previous`;
 }
 
+/** Name of the content while it is written. */
+export function temporaryOf(path: string): string {
+  return `${path}.tmp`;
+}
+
 /** Removes a file; none there is no error. */
 async function removeIfThere(path: string): Promise<void> {
   await unlink(path).catch((error: unknown) => {
@@ -62,7 +67,7 @@ async function writeDurably(path: string, content: Uint8Array): Promise<void> {
 }
 
 async function keepPrevious(path: string): Promise<void> {
-  const temporary = `${previousOf(path)}.tmp`;
+  const temporary = temporaryOf(previousOf(path));
   await removeIfThere(temporary);
   try {
     await link(path, temporary);

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -182,8 +184,22 @@ test('forgetting leaves no key and no state', async () => {
   const keys = await filled(store);
   await store.saveView(keys, kept);
   expect(readdirSync(store.directory)).toContain(previousOf('view.sealed'));
+  for (const name of ['keys.json.tmp', 'pins.sealed.previous.tmp']) {
+    writeFileSync(join(store.directory, name), 'half');
+  }
   await store.forget();
   expect(readdirSync(store.directory)).toEqual(['nexd.lock']);
+});
+
+test('a directory that others use is neither closed to them nor filled with keys', async () => {
+  const shared = join(base, 'shared');
+  mkdirSync(shared);
+  chmodSync(shared, 0o755);
+  await expect(openStore(shared)).rejects.toEqual(fault('inaccessible'));
+  expect([readdirSync(shared), statSync(shared).mode & 0o777]).toEqual([[], 0o755]);
+  writeFileSync(join(shared, 'keys.json'), '');
+  await openStore(shared);
+  expect(statSync(shared).mode & 0o777).toBe(0o755);
 });
 
 test('a directory that cannot be made is said to be inaccessible', async () => {

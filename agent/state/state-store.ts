@@ -5,7 +5,7 @@
  * key, written atomically, and kept in one generation besides, which is taken where the present one is damaged. Keys and
  * pins are never replaced silently: where they are damaged, only a person can decide.
  */
-import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openState, sealState } from '@nexodus/device-identity';
 import {
@@ -17,13 +17,14 @@ import {
   type StateCodec,
   viewCodec,
 } from './agent-state.ts';
-import { previousOf, readFileIfThere, writeFileAtomically } from './atomic-file.ts';
+import { previousOf, readFileIfThere, temporaryOf, writeFileAtomically } from './atomic-file.ts';
 import {
   decodeDeviceKeys,
   type DeviceKeys,
   encodeDeviceKeys,
   generateDeviceKeys,
 } from './device-keys.ts';
+import { prepareStateDirectory } from './state-directory.ts';
 import { StateError } from './state-error.ts';
 import { lockState, type StateLock } from './state-lock.ts';
 import { asStateError } from './system-fault.ts';
@@ -62,7 +63,7 @@ export interface StateStore {
 
 /** Opens a state directory, making it where it is not there, and locks it. @throws {StateError} */
 export async function openStateStore(directory: string): Promise<StateStore> {
-  await prepareDirectory(directory);
+  await prepareStateDirectory(directory);
   const lock = await lockState(join(directory, LOCK));
   return createStore(directory, lock);
 }
@@ -88,15 +89,6 @@ function createStore(directory: string, lock: StateLock): StateStore {
     forget: () => forget(directory),
     close: () => lock.release(),
   };
-}
-
-async function prepareDirectory(directory: string): Promise<void> {
-  try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    await chmod(directory, 0o700);
-  } catch (error) {
-    throw asStateError(error, directory);
-  }
 }
 
 async function load(directory: string): Promise<KeptState | undefined> {
@@ -166,8 +158,9 @@ function damaged(path: string, what: string): StateError {
 
 /** The keys go last: as long as they are there, nothing of the rest is a riddle. */
 async function forget(directory: string): Promise<void> {
-  const sealed = [ENROLMENT, PINS, VIEW, KEYS].flatMap((name) => [name, previousOf(name)]);
-  for (const name of sealed) {
+  const kept = [ENROLMENT, PINS, VIEW, KEYS].flatMap((name) => [name, previousOf(name)]);
+  // A write that a crash cut short leaves its temporary file, which may hold the keys.
+  for (const name of kept.flatMap((file) => [temporaryOf(file), file])) {
     const path = join(directory, name);
     await rm(path, { force: true }).catch((error: unknown) => {
       throw asStateError(error, path);
