@@ -63,6 +63,13 @@ const clockToleranceSeconds = 60;
 /** A claim that can be stored and shown. */
 const claim = (longest: number): z.ZodString => z.string().max(longest).refine(isPlainText);
 
+/**
+ * How long fetched keys are used without being fetched again, in milliseconds. An unknown key id is looked up at once, so
+ * this bounds two other things: how long people whose tokens are good stay in while the issuer is down, and how long a key
+ * that the issuer withdrew is believed.
+ */
+const keysKeptMs = 60 * 60_000;
+
 const claims = z.object({
   sub: claim(255).min(1),
   email: claim(320).default(''),
@@ -131,7 +138,11 @@ async function discoverKeys(issuer: TrustedIssuer): Promise<KeySet> {
   });
   const address = configuration.serverMetadata().jwks_uri;
   if (address === undefined) throw new Error(`${issuer.url} publishes no jwks_uri`);
-  return createRemoteJWKSet(new URL(address), { [joseFetch]: fetchIt, timeoutDuration: 5_000 });
+  return createRemoteJWKSet(new URL(address), {
+    [joseFetch]: fetchIt,
+    timeoutDuration: 5_000,
+    cacheMaxAge: keysKeptMs,
+  });
 }
 
 /** A fetch that trusts one CA, or the system's. */
