@@ -3,6 +3,9 @@ import { applyBookmark, applyInterval, ViewGap } from '@nexodus/network-map';
 import { giveUpStream, still } from './pause-session.ts';
 import type { LiveSession, Session, SessionInstant, SessionStep } from './session-state.ts';
 
+/** Frames that one interval may have: a service that announces more would fill the memory of the device. */
+const MAX_FRAMES = 4_096;
+
 /** Moves the view to a bookmark; 0 and older ones say nothing. */
 export function bookmark(session: Session, revision: bigint): SessionStep {
   const { view } = session;
@@ -22,6 +25,7 @@ export function beginInterval(
   instant: SessionInstant,
 ): SessionStep {
   if (state.partial !== undefined) return resynchronise(session, 'frames are missing', instant);
+  if (interval.frames > MAX_FRAMES) return resynchronise(session, 'too many frames', instant);
   if (interval.frames > 0) {
     return still({ ...session, state: { ...state, partial: { interval, frames: [] } } });
   }

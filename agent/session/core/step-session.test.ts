@@ -154,6 +154,7 @@ describe('the view', () => {
 
   const gaps: [string, SessionEvent[]][] = [
     ['a delta that does not join', [interval({ kind: ViewKind.DELTA, from: 1n, frames: 0 })]],
+    ['an interval of more frames than a device holds', [interval({ frames: 4_097 })]],
     ['entries without an interval', [entries('self')]],
     ['an interval before the frames of the one before', [interval({}), interval({})]],
     ['an interval of no known kind', [interval({ kind: ViewKind.UNRECOGNIZED, frames: 0 })]],
