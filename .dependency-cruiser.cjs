@@ -37,7 +37,7 @@ const PURE_PACKAGES = [
   'device-identity',
 ];
 
-const TESTS = '(\\.(test|contract)\\.ts$|/testing(\\.ts$|/))';
+const TESTS = '(\\.(test|contract|fixture)\\.ts$|/testing(\\.ts$|/))';
 
 // The visitor by which dependency-cruiser reads swc's syntax trees stops at `using`, which is newer than it.
 const { visitStatement } = Visitor.prototype;
@@ -102,7 +102,7 @@ module.exports = {
         'Test doubles and contract suites bring vitest along and promise nothing in production.',
       severity: 'error',
       from: { path: '^(packages|services|agent)/', pathNot: TESTS },
-      to: { path: '(^(packages|services|agent)/.*/testing(\\.ts$|/)|\\.(test|contract)\\.ts$)' },
+      to: { path: '(^(packages|services|agent)/.*/testing(\\.ts$|/)|\\.(test|contract|fixture)\\.ts$)' },
     },
     {
       name: 'core-on-pure-packages',
