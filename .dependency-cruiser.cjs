@@ -102,7 +102,9 @@ module.exports = {
         'Test doubles and contract suites bring vitest along and promise nothing in production.',
       severity: 'error',
       from: { path: '^(packages|services|agent)/', pathNot: TESTS },
-      to: { path: '(^(packages|services|agent)/.*/testing(\\.ts$|/)|\\.(test|contract|fixture)\\.ts$)' },
+      to: {
+        path: '(^(packages|services|agent)/.*/testing(\\.ts$|/)|\\.(test|contract|fixture)\\.ts$)',
+      },
     },
     {
       name: 'core-on-pure-packages',
