@@ -127,17 +127,22 @@ test('the SQL that a restore needs fits the schema', async () => {
 });
 
 test('each ends with status 0 when it is told to, and starts again', async () => {
-  await processes.services.get('relay')?.terminate();
-  await processes.restart('relay');
-  for (const service of [...processes.services.values()].toReversed())
-    expect(await service.terminate()).toEqual([0, null]);
-  const { healthUrl } = processes.services.get('ipam')!;
-  await eventually(() =>
-    fetch(healthUrl).then(
-      () => false,
-      () => true,
-    ),
-  );
+  const own = await startServiceProcesses();
+  try {
+    await own.services.get('relay')?.terminate();
+    await own.restart('relay');
+    for (const service of [...own.services.values()].toReversed())
+      expect(await service.terminate()).toEqual([0, null]);
+    const { healthUrl } = own.services.get('ipam')!;
+    await eventually(() =>
+      fetch(healthUrl).then(
+        () => false,
+        () => true,
+      ),
+    );
+  } finally {
+    await own.stop();
+  }
 });
 
 test('a service that shows a certificate of another service is believed by none of its callers', async () => {
