@@ -9,26 +9,15 @@ import type { Clock, Timer } from '@nexodus/clock';
 import type { AgentServiceDefinition } from '@nexodus/contracts/agent';
 import { DaemonState, type GetStatusResponse, type Peer } from '@nexodus/contracts/nexd';
 import type { View } from '@nexodus/network-map';
-import { type RpcClient, type RpcError, Status } from '@nexodus/rpc';
+import type { RpcClient, RpcError } from '@nexodus/rpc';
 import type { Logger } from '@nexodus/telemetry';
 import { formatX25519PublicKey } from '@nexodus/wireguard';
-import { explainRpcError } from '../command/explain-rpc-error.ts';
 import {
   createMemory,
   type DeviceMemory,
   type DeviceModel,
-  type PeerSoftState,
   type Withdrawal,
 } from '../core/device-model.ts';
-import {
-  advanceLease,
-  type ClockReading,
-  type Lease,
-  leaseRecord,
-  leaseRemainingMs,
-  renewLease,
-  restoreLease,
-} from '../core/lease.ts';
 import { type ControlSession, createControlSession } from '../session/control-session.ts';
 import type { SessionEffect, SessionEnd, SessionState } from '../session/core/session-state.ts';
 import type { Enrolment } from '../state/agent-state.ts';
@@ -38,7 +27,11 @@ import { createApplyQueue } from './apply-queue.ts';
 import { type BindingKeeper, createBindingKeeper } from './binding-keeper.ts';
 import { describePeers, describeStatus } from './daemon-status.ts';
 import type { DeviceMachine, MachineReport } from './device-machine.ts';
+import { daemonStateOf, describeProblem, removalOf } from './device-standing.ts';
+import { createPeerStates, type PeerStates } from './peer-states.ts';
+import { createRunningLease, type RunningLease } from './running-lease.ts';
 import { createSessionReporter, type SessionReporter } from './session-reporter.ts';
+import { createStateKeeper, type StateKeeper } from './state-keeper.ts';
 
 /** What a device at work needs. */
 export interface DeviceRuntimeOptions {
@@ -75,33 +68,6 @@ export interface DeviceRuntime {
 /** Time between two starts of looking after the machine: with the run itself, drift is repaired within 5 s. */
 const TICK_MS = 4_000;
 
-/** The view on disk may be this much older than the one in force, as long as its entries are the same. */
-const KEEP_INTERVAL_MS = 60_000;
-
-const endings: Readonly<Record<Exclude<SessionEnd, 'stopped'>, string>> = {
-  superseded:
-    'another nexd uses the keys of this device: stop one of the two, and give each machine keys of its own with `nexd down --forget`',
-  'device-deleted':
-    'this device was deleted: run `nexd down --forget`, then `nexd up` to join with new keys',
-  'device-expired':
-    'the key of this device expired: restart `nexd up` with a registration key or a login to renew it',
-};
-
-const SUPERSEDED =
-  'another session with the keys of this device took over: this one comes back within a minute';
-
-const PINS_UNSAVED =
-  'the keys of new peers could not be kept on disk: after a restart other keys would pass for theirs. See the log';
-
-/** The transport's own words differ from attempt to attempt and are for the log. */
-function describeOutage(failure: RpcError): string {
-  if (failure.code === Status.UNAVAILABLE || failure.code === Status.DEADLINE_EXCEEDED) {
-    return 'the service is out of reach: established tunnels stay up, changes arrive when it is back';
-  }
-  const { message, remedy } = explainRpcError(failure);
-  return `the service refuses this device (${message}). ${remedy}`;
-}
-
 /** Makes the runtime of a device; it touches nothing before `start`. */
 export function createDeviceRuntime(options: DeviceRuntimeOptions): DeviceRuntime {
   return new Runtime(options);
@@ -115,21 +81,18 @@ class Runtime implements DeviceRuntime {
   readonly #watch = new AbortController();
   readonly #binding: BindingKeeper;
   readonly #reporter: SessionReporter;
+  readonly #lease: RunningLease;
+  readonly #states: PeerStates;
+  readonly #keeper: StateKeeper;
   #memory: DeviceMemory;
-  #arePinsUnsaved = false;
   #view: View | undefined;
   #traceparent = '';
-  #lease: Lease | undefined;
-  #states = new Map<string, PeerSoftState>();
   #model: DeviceModel | undefined;
   #report: MachineReport | undefined;
   #sessionState: SessionState['kind'] = 'idle';
   #failure: RpcError | undefined;
   #end: SessionEnd | undefined;
-  #acknowledged = '';
   #appliedRevision = 0n;
-  #savedDigest = '';
-  #savedAtMs = -Infinity;
   #isSuperseded = false;
   #saidProblem = '';
   #tick: Timer | undefined;
@@ -141,10 +104,9 @@ class Runtime implements DeviceRuntime {
     this.#memory = createMemory(kept.pins);
     const { view, lease, endpoints = new Map() } = kept.kept;
     this.#view = view?.vpcId === enrolment.vpcId ? view : undefined;
-    for (const [deviceId, known] of endpoints) {
-      this.#states.set(deviceId, { isOnline: false, endpoints: known });
-    }
-    this.#lease = lease === undefined ? undefined : restoreLease(lease, this.#reading());
+    this.#states = createPeerStates(endpoints);
+    this.#lease = createRunningLease(lease, clock);
+    this.#keeper = createStateKeeper({ ...options, keys: kept.keys });
     this.#session = createControlSession({
       client: options.client,
       clock,
@@ -184,9 +146,7 @@ class Runtime implements DeviceRuntime {
   }
 
   async status(): Promise<GetStatusResponse> {
-    const { machine, kept, clock } = this.#options;
-    const remaining =
-      this.#lease === undefined ? 0 : leaseRemainingMs(this.#lease, this.#reading());
+    const { machine, kept } = this.#options;
     return describeStatus({
       state: this.#daemonState(),
       problem: this.#problem(),
@@ -198,13 +158,13 @@ class Runtime implements DeviceRuntime {
       names: machine.namesStatus(),
       isConnected: this.#sessionState === 'live',
       appliedRevision: this.#appliedRevision,
-      leaseUntilMs: this.#lease === undefined ? 0 : clock.now() + remaining,
+      leaseUntilMs: this.#lease.untilMs,
     });
   }
 
   async peers(): Promise<Peer[]> {
     const tunnel = await this.#options.machine.status().catch(() => undefined);
-    return describePeers(this.#model, this.#states, tunnel?.peers ?? []);
+    return describePeers(this.#model, this.#states.all, tunnel?.peers ?? []);
   }
 
   async stop(): Promise<void> {
@@ -216,11 +176,6 @@ class Runtime implements DeviceRuntime {
     await this.#queue.stop();
     await this.#binding.stop();
     if (this.#withdrawal() === undefined) await this.#keepView(true);
-  }
-
-  #reading(): ClockReading {
-    const { clock } = this.#options;
-    return { wallMs: clock.now(), monotonicMs: clock.monotonicMs() };
   }
 
   #setTick(): void {
@@ -235,7 +190,7 @@ class Runtime implements DeviceRuntime {
     this.#sessionState = state;
     this.#failure = failure;
     if (state === 'live') {
-      this.#acknowledged = '';
+      this.#reporter.begin();
       this.#isSuperseded = false;
       this.#options.say('connected to the service');
       void this.#queue.request();
@@ -250,15 +205,11 @@ class Runtime implements DeviceRuntime {
         this.#traceparent = effect.traceparent === '' ? this.#traceparent : effect.traceparent;
         break;
       case 'peer-states':
-        for (const { deviceId, online, endpoints } of effect.states) {
-          this.#states.set(deviceId, { isOnline: online, endpoints });
-        }
+        this.#states.tell(effect.states);
         break;
-      case 'server-time': {
-        const told = { serverTimeMs: effect.serverTimeMs, durationMs: effect.leaseMs };
-        this.#lease = renewLease(this.#lease, told, this.#reading());
+      case 'server-time':
+        this.#lease.renew({ serverTimeMs: effect.serverTimeMs, durationMs: effect.leaseMs });
         return;
-      }
       case 'superseded':
         this.#isSuperseded = true;
         return;
@@ -271,19 +222,18 @@ class Runtime implements DeviceRuntime {
   }
 
   #withdrawal(): Withdrawal | undefined {
-    if (this.#end === 'device-deleted' || this.#end === 'device-expired') return this.#end;
+    const removal = removalOf(this.#end);
+    if (removal !== undefined) return removal;
     if (this.#sessionState === 'live' || this.#view === undefined) return undefined;
     // A view without a lease was never given one: it came from no stream of ours.
-    const remaining =
-      this.#lease === undefined ? 0 : leaseRemainingMs(this.#lease, this.#reading());
-    return remaining > 0 ? undefined : 'lease-ended';
+    return this.#lease.remainingMs() > 0 ? undefined : 'lease-ended';
   }
 
   /** One run of the queue. Never rejects: what goes wrong is reported, and the next run tries again. */
   async #run(): Promise<void> {
     const { machine, kept, logger } = this.#options;
     const { enrolment } = this.#binding;
-    if (this.#lease !== undefined) this.#lease = advanceLease(this.#lease, this.#reading());
+    this.#lease.advance();
     const view = this.#view;
     const traceparent = this.#traceparent;
     this.#traceparent = '';
@@ -295,17 +245,24 @@ class Runtime implements DeviceRuntime {
           ownWireGuardKey: formatX25519PublicKey(kept.keys.wireGuard.publicKey),
           enrolledAddresses: [enrolment.ipv4Address, enrolment.ipv6Address],
           entries: view?.entries ?? new Map(),
-          states: this.#states,
+          states: this.#states.all,
           withdrawal: this.#withdrawal(),
         },
-        { memory: this.#memory, traceparent, beforeApply: (model) => this.#keepPins(model) },
+        {
+          memory: this.#memory,
+          traceparent,
+          beforeApply: ({ memory, arePinsChanged }) =>
+            this.#keeper.keepPins(memory.pins, arePinsChanged),
+        },
       );
       this.#report = report;
       this.#model = report.model;
       this.#memory = report.model.memory;
       if (view !== undefined) this.#appliedRevision = view.revision;
-      this.#acknowledge(view, report);
-      this.#forgetInvisible();
+      if (view !== undefined && this.#sessionState === 'live') {
+        this.#reporter.acknowledge(view, report.problem);
+      }
+      if (this.#withdrawal() === undefined) this.#states.forgetInvisible(report.model);
       this.#sayProblem();
       await this.#afterwards(report);
     } catch (error) {
@@ -314,8 +271,9 @@ class Runtime implements DeviceRuntime {
   }
 
   async #afterwards(report: MachineReport): Promise<void> {
-    if (this.#end === 'device-deleted' || this.#end === 'device-expired') {
-      await this.#dropView();
+    if (removalOf(this.#end) !== undefined) {
+      this.#view = undefined;
+      await this.#keeper.dropView();
       this.#ready.resolve();
       return;
     }
@@ -329,72 +287,11 @@ class Runtime implements DeviceRuntime {
     this.#publishBinding();
   }
 
-  async #keepPins(model: DeviceModel): Promise<void> {
-    if (!model.arePinsChanged && !this.#arePinsUnsaved) return;
-    const { store, kept, logger } = this.#options;
-    this.#arePinsUnsaved = true;
-    await store.savePins(kept.keys, model.memory.pins).then(
-      () => {
-        this.#arePinsUnsaved = false;
-      },
-      (error: unknown) => logger.error({ error }, 'pins were not kept'),
-    );
-  }
-
   async #keepView(isForced: boolean): Promise<void> {
-    const { store, kept, clock, logger } = this.#options;
     const view = this.#view;
     if (view === undefined) return;
-    const digest = Buffer.from(view.digest.toBytes()).toString('hex');
-    const isDue = clock.monotonicMs() - this.#savedAtMs >= KEEP_INTERVAL_MS;
-    if (!isForced && digest === this.#savedDigest && !isDue) return;
-    const lease = this.#lease === undefined ? undefined : leaseRecord(this.#lease, this.#reading());
-    const endpoints = new Map(
-      [...this.#states].map(([deviceId, state]) => [deviceId, state.endpoints] as const),
-    );
-    await store.saveView(kept.keys, { view, lease, endpoints }).then(
-      () => {
-        this.#savedDigest = digest;
-        this.#savedAtMs = clock.monotonicMs();
-      },
-      (error: unknown) => logger.error({ error }, 'the view was not kept'),
-    );
-  }
-
-  /** A restart must not bring back the peers of a device that was removed. */
-  async #dropView(): Promise<void> {
-    const { store, kept, logger } = this.#options;
-    this.#view = undefined;
-    for (const round of ['present', 'previous']) {
-      await store
-        .saveView(kept.keys, {})
-        .catch((error: unknown) => logger.error({ error, round }, 'the view was not dropped'));
-    }
-  }
-
-  #acknowledge(view: View | undefined, report: MachineReport): void {
-    if (view === undefined || this.#sessionState !== 'live') return;
-    const digest = view.digest.toBytes();
-    const { problem } = report;
-    const said = `${view.revision} ${Buffer.from(digest).toString('hex')} ${problem}`;
-    if (said === this.#acknowledged) return;
-    this.#acknowledged = said;
-    this.#session.tell({ kind: 'applied', revision: view.revision, digest, problem });
-  }
-
-  #forgetInvisible(): void {
-    const visible = new Set(
-      [...(this.#model?.accepted ?? []), ...(this.#model?.refused ?? [])].map(
-        (peer) => peer.deviceId,
-      ),
-    );
-    if (this.#model === undefined || this.#withdrawal() !== undefined) return;
-    for (const deviceId of this.#states.keys()) {
-      // Soft state may come before the entry of its peer; a bounded number of such waits for it.
-      if (!visible.has(deviceId) && this.#states.size > 2 * visible.size + 64) {
-        this.#states.delete(deviceId);
-      }
-    }
+    const lease = this.#lease.record();
+    await this.#keeper.keepView({ view, lease, endpoints: this.#states.endpoints() }, isForced);
   }
 
   #publishBinding(): void {
@@ -405,23 +302,19 @@ class Runtime implements DeviceRuntime {
 
   #daemonState(): DaemonState {
     if (this.#isStopped) return DaemonState.STOPPING;
-    if (this.#end === 'device-deleted' || this.#end === 'device-expired')
-      return DaemonState.REMOVED;
-    if (this.#view === undefined) return DaemonState.STARTING;
-    return this.#sessionState === 'live' ? DaemonState.RUNNING : DaemonState.OFFLINE;
+    const hasView = this.#view !== undefined;
+    return daemonStateOf(this.#end, { hasView, sessionState: this.#sessionState });
   }
 
   /** One line: what is wrong and what to do, or empty. */
   #problem(): string {
-    if (this.#end !== undefined && this.#end !== 'stopped') return endings[this.#end];
-    const failure = this.#sessionState === 'live' ? undefined : this.#failure;
-    const problems = [
-      this.#report?.problem ?? '',
-      this.#arePinsUnsaved ? PINS_UNSAVED : '',
-      this.#isSuperseded ? SUPERSEDED : '',
-      failure === undefined ? '' : describeOutage(failure),
-    ];
-    return problems.filter((line) => line !== '').join('; ');
+    return describeProblem({
+      end: this.#end,
+      failure: this.#sessionState === 'live' ? undefined : this.#failure,
+      machineProblem: this.#report?.problem ?? '',
+      arePinsUnsaved: this.#keeper.arePinsUnsaved,
+      isSuperseded: this.#isSuperseded,
+    });
   }
 
   #sayProblem(): void {

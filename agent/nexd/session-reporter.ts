@@ -1,9 +1,14 @@
 import type { Clock } from '@nexodus/clock';
+import type { View } from '@nexodus/network-map';
 import type { ControlSession } from '../session/control-session.ts';
 import type { MachineReport } from './device-machine.ts';
 
-/** Tells the service where this device may be reached and how it reaches its peers, only when there is news. */
+/** Tells the service what is in force, where this device may be reached and how it reaches its peers: only what is new. */
 export interface SessionReporter {
+  /** A stream is live: what was acknowledged before it does not count on it. */
+  begin(): void;
+  /** Acknowledges a view that was put in force, with what of it was not; for a live stream only. */
+  acknowledge(view: View, problem: string): void;
   report(report: Pick<MachineReport, 'endpoints' | 'paths'>): void;
 }
 
@@ -15,6 +20,7 @@ export function createSessionReporter(
   session: Pick<ControlSession, 'tell'>,
   clock: Clock,
 ): SessionReporter {
+  let acknowledged = '';
   let endpointsSaid = '';
   let pathsSaid = { text: '', atMs: -Infinity };
 
@@ -38,6 +44,16 @@ export function createSessionReporter(
   };
 
   return {
+    begin: () => {
+      acknowledged = '';
+    },
+    acknowledge: ({ revision, digest: held }, problem) => {
+      const digest = held.toBytes();
+      const text = `${revision} ${Buffer.from(digest).toString('hex')} ${problem}`;
+      if (text === acknowledged) return;
+      acknowledged = text;
+      session.tell({ kind: 'applied', revision, digest, problem });
+    },
     report: (report) => {
       tellEndpoints(report);
       tellPaths(report);
