@@ -100,6 +100,7 @@ const service: AgentServiceImplementation<{ identity: null }> = {
   enroll: unavailable,
   authenticate: unavailable,
   publishBinding: unavailable,
+  issueRelayGrants: unavailable,
   connect: unavailable,
 };
 

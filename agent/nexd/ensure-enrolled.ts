@@ -21,7 +21,7 @@ export interface EnrolmentTask {
   readonly options: UpOptions;
   readonly environment: Pick<UpEnvironment, 'clock' | 'logger' | 'say'>;
   readonly parts: Pick<MachineParts, 'createDataplane'>;
-  readonly store: Pick<StateStore, 'saveEnrolment' | 'saveView'>;
+  readonly store: Pick<StateStore, 'saveEnrolment' | 'savePins' | 'saveView'>;
   readonly kept: KeptState;
   readonly connection: ServiceConnection;
   /** Whether the interface was there before this run. */
@@ -52,6 +52,7 @@ export async function ensureEnrolled(task: EnrolmentTask): Promise<EnsuredEnrolm
   signal.throwIfAborted();
   const joined = await join(task, info);
   const enrolment = { ...joined.enrolment, binding: before?.binding };
+  if (before === undefined) await store.savePins(kept.keys, kept.pins);
   await store.saveEnrolment(kept.keys, enrolment);
   environment.say(
     `joined ${enrolment.serviceUrl} as ${enrolment.hostname} in VPC ${enrolment.vpcName}: ` +

@@ -70,6 +70,7 @@ async function openStore(directory = join(base, 'state')): Promise<StateStore> {
 
 async function filled(store: StateStore): Promise<DeviceKeys> {
   const keys = await store.createKeys();
+  await store.savePins(keys, new Map());
   await store.saveEnrolment(keys, enrolment);
   await store.savePins(keys, pins);
   await store.saveView(keys, kept);
@@ -133,11 +134,21 @@ describe('a half-written file', () => {
     expect(loaded?.notices).toEqual([expect.stringMatching(/the one before it was taken/)]);
   });
 
-  test('of pins or enrolment without one before it is not passed over', async () => {
+  test('of the enrolment without one before it is not passed over', async () => {
     const store = await openStore();
     await filled(store);
-    truncateSync(join(store.directory, 'pins.sealed'), 20);
+    truncateSync(join(store.directory, 'enrolment.sealed'), 20);
     await expect(store.load()).rejects.toEqual(fault('damaged'));
+  });
+
+  test('of pins that have only the empty ones of joining before them is not passed over', async () => {
+    const store = await openStore();
+    await filled(store);
+    const path = join(store.directory, 'pins.sealed');
+    for (const damage of [() => truncateSync(path, 20), () => unlinkSync(path)]) {
+      damage();
+      await expect(store.load()).rejects.toEqual(fault('damaged'));
+    }
   });
 
   test('of the view costs nothing but a new snapshot', async () => {
@@ -167,6 +178,26 @@ describe('a half-written file', () => {
     await store.saveView(keys, {});
     expect((await store.load())?.kept.view).toBeUndefined();
   });
+});
+
+test('a device that joined is refused without its pins, which is no first use', async () => {
+  const store = await openStore();
+  const keys = await store.createKeys();
+  await store.savePins(keys, new Map());
+  await store.saveEnrolment(keys, enrolment);
+  expect((await store.load())?.pins).toEqual(new Map());
+  unlinkSync(join(store.directory, 'pins.sealed'));
+  await expect(store.load()).rejects.toMatchObject({
+    fault: 'damaged',
+    message: expect.stringMatching(/pins\.sealed is missing/),
+    remedy: expect.stringMatching(/from a backup, or .*`nexd down --forget`/),
+  });
+});
+
+test('keys of which nothing came yet need no pins', async () => {
+  const store = await openStore();
+  await store.createKeys();
+  expect(await store.load()).toMatchObject({ enrolment: undefined, pins: new Map() });
 });
 
 test('state sealed by another device key is refused', async () => {

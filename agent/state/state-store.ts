@@ -3,7 +3,8 @@
  *
  * `keys.json` holds the private keys and is written once. Everything else is sealed under a key derived from the device
  * key, written atomically, and kept in one generation besides, which is taken where the present one is damaged. Keys and
- * pins are never replaced silently: where they are damaged, only a person can decide.
+ * pins are never replaced silently: where they are damaged, only a person can decide. A device that joined has pins, if
+ * only none yet: a file that is missing is no first use, at which any keys would pass for a peer's.
  */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -52,6 +53,7 @@ export interface StateStore {
   load(): Promise<KeptState | undefined>;
   /** Makes keys and keeps them before they are used. */
   createKeys(): Promise<DeviceKeys>;
+  /** The first one is saved after the first pins: without pins a device that joined is refused by `load`. */
   saveEnrolment(keys: DeviceKeys, enrolment: Enrolment): Promise<void>;
   savePins(keys: DeviceKeys, pins: Pins): Promise<void>;
   saveView(keys: DeviceKeys, kept: KeptView): Promise<void>;
@@ -98,7 +100,17 @@ async function load(directory: string): Promise<KeptState | undefined> {
   const notices: string[] = [];
   const note = (line: string): unknown => notices.push(line);
   const enrolment = await unseal(at(ENROLMENT), enrolmentCodec, { keys, note });
-  const pins = await unseal(at(PINS), pinsCodec, { keys, note });
+  const pins = await unseal(at(PINS), pinsCodec, {
+    keys,
+    note,
+    mayReplace: ({ size }) => size > 0,
+  });
+  if (pins === undefined && enrolment !== undefined) {
+    throw damaged(
+      at(PINS),
+      'is missing, and without it other keys would pass for those of known peers',
+    );
+  }
   const kept = await unseal(at(VIEW), viewCodec, { keys, note }).catch((error: unknown) => {
     if (!(error instanceof StateError) || error.fault !== 'damaged') throw error;
     note(`${at(VIEW)} is damaged; the service will send the network map anew`);
@@ -124,10 +136,17 @@ async function loadKeys(directory: string): Promise<DeviceKeys | undefined> {
   return undefined;
 }
 
+interface Unsealing<T> {
+  readonly keys: DeviceKeys;
+  readonly note: (line: string) => unknown;
+  /** Whether an older value may stand in for the present one; default: any. */
+  readonly mayReplace?: (older: T) => boolean;
+}
+
 async function unseal<T>(
   path: string,
   codec: StateCodec<T>,
-  { keys, note }: { keys: DeviceKeys; note: (line: string) => unknown },
+  { keys, note, mayReplace = () => true }: Unsealing<T>,
 ): Promise<T | undefined> {
   const present = await readFileIfThere(path);
   const value = present === undefined ? undefined : tryOpen(present, codec, keys);
@@ -135,7 +154,10 @@ async function unseal<T>(
   const before = await readFileIfThere(previousOf(path));
   if (present === undefined && before === undefined) return undefined;
   const older = before === undefined ? undefined : tryOpen(before, codec, keys);
-  if (older === undefined) throw damaged(path, 'is damaged or was sealed with other keys');
+  if (older === undefined || !mayReplace(older)) {
+    const what = present === undefined ? 'is missing' : 'is damaged or was sealed with other keys';
+    throw damaged(path, what);
+  }
   note(`${path} is ${present === undefined ? 'missing' : 'damaged'}; the one before it was taken`);
   return older;
 }
