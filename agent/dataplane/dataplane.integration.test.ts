@@ -142,12 +142,16 @@ describe('two machines on one network', () => {
       'firewall-update',
     ]);
     await reaches(alpha, beta);
+    const { interfaceIndex } = await alpha.dataplane.status();
     const pid = Number(await readFile(`${stateDir}/wireguard-go-${interfaceName}.pid`, 'utf8'));
     process.kill(pid, 'SIGKILL');
     await vi.waitFor(
       async () => expect(await alpha.dataplane.repair()).toContain('tunnel-create'),
       { timeout: 10_000 },
     );
+    const made = (await alpha.dataplane.status()).interfaceIndex;
+    expect([interfaceIndex, made]).toEqual([expect.any(Number), expect.any(Number)]);
+    expect(made).not.toBe(interfaceIndex);
     await show(beta, [await shown(alpha)]);
     await reaches(alpha, beta);
   });

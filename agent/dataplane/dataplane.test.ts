@@ -211,10 +211,14 @@ describe('repair', () => {
     const dataplane = start(host);
     const peer = newPeer(7);
     await dataplane.apply(planFor([peer]));
+    const { interfaceIndex } = await dataplane.status();
     host.meddle.removeInterface();
+    expect(await dataplane.status()).toMatchObject({ interfaceIndex: null });
     expect(await dataplane.repair()).toContain('tunnel-create');
     const { publicKey, endpoint } = peer;
-    expect((await dataplane.status()).peers).toMatchObject([{ publicKey, endpoint }]);
+    const status = await dataplane.status();
+    expect(status.peers).toMatchObject([{ publicKey, endpoint }]);
+    expect(status.interfaceIndex).not.toBe(interfaceIndex);
   });
 });
 

@@ -40,6 +40,8 @@ export type DataplaneCondition = 'down' | 'up' | 'degraded';
 export interface DataplaneStatus {
   readonly condition: DataplaneCondition;
   readonly technology: Tunnel['technology'];
+  /** See NetworkReading.index; null: no interface. */
+  readonly interfaceIndex: number | null;
   /** 0 while no port is bound. */
   readonly listenPort: number;
   readonly addresses: readonly string[];
@@ -280,6 +282,7 @@ async function readStatus(
   return {
     condition: held === null && failure === null ? 'down' : isWhole ? 'up' : 'degraded',
     technology: tunnel.technology,
+    interfaceIndex: link?.index ?? null,
     listenPort: held?.listenPort ?? 0,
     addresses: link?.addresses ?? [],
     peers: held?.peers ?? [],

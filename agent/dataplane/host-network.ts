@@ -2,6 +2,8 @@ import type { NetworkChange } from './core/operation.ts';
 
 /** What the kernel holds for the tunnel interface. */
 export interface NetworkReading {
+  /** The kernel's number of the interface: another one of the same name, made anew, has another. */
+  readonly index: number;
   readonly mtuBytes: number;
   readonly isUp: boolean;
   /** Canonical prefixes; link-local addresses are left out. */

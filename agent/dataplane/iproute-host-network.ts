@@ -27,8 +27,8 @@ export function createIprouteHostNetwork(options: IprouteHostNetworkOptions): Ho
       const link = await readIpInterface(runner, interfaceName);
       const routes = link && (await readAllRoutes(options));
       if (link === null || routes === null) return null;
-      const { mtuBytes, isUp } = link;
-      return { mtuBytes, isUp, addresses: globalPrefixes(link), routes };
+      const { index, mtuBytes, isUp } = link;
+      return { index, mtuBytes, isUp, addresses: globalPrefixes(link), routes };
     },
     hasIpv6: () => hasIpv6(runner, interfaceName),
     change: async (change) => {

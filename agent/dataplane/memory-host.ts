@@ -40,6 +40,7 @@ export interface MemoryHost {
 export type MemoryFault = 'applyPeerChanges' | 'change' | 'replace' | 'update' | 'create';
 
 interface MemoryLink {
+  readonly index: number;
   isOurs: boolean;
   privateKey: string;
   listenPort: number;
@@ -52,6 +53,8 @@ interface MemoryLink {
 
 interface MemoryMachine {
   link: MemoryLink | null;
+  /** Index of the newest interface. */
+  lastIndex: number;
   table: { plan: FirewallPlan; isIntact: boolean } | null;
   hasIpv6: boolean;
   readonly takenPorts: Set<number>;
@@ -71,6 +74,7 @@ const CHOSEN_PORT = 49_152;
 export function createMemoryHost(interfaceName = 'nx0'): MemoryHost {
   const machine: MemoryMachine = {
     link: null,
+    lastIndex: 0,
     table: null,
     hasIpv6: true,
     takenPorts: new Set(),
@@ -99,7 +103,7 @@ function memoryTunnel(machine: MemoryMachine, interfaceName: string): Tunnel {
     create: async ({ privateKey, listenPort }) => {
       throwFault(machine, 'create');
       if (machine.link !== null) throw interfaceTaken(interfaceName, 'it is in use');
-      machine.link = newLink(privateKey.exportBase64(), claim(listenPort));
+      machine.link = newLink(machine, privateKey.exportBase64(), claim(listenPort));
     },
     adopt: async (privateKey) => {
       if (machine.link === null) return false;
@@ -124,8 +128,10 @@ function memoryTunnel(machine: MemoryMachine, interfaceName: string): Tunnel {
   };
 }
 
-function newLink(privateKey: string, listenPort: number): MemoryLink {
+function newLink(machine: MemoryMachine, privateKey: string, listenPort: number): MemoryLink {
+  machine.lastIndex += 1;
   return {
+    index: machine.lastIndex,
     isOurs: true,
     privateKey,
     listenPort,
@@ -162,8 +168,8 @@ function memoryNetwork(machine: MemoryMachine, interfaceName: string): HostNetwo
   return {
     read: async () => {
       if (machine.link === null) return null;
-      const { mtuBytes, isUp, addresses, routes } = machine.link;
-      return { mtuBytes, isUp, addresses: [...addresses], routes: [...routes] };
+      const { index, mtuBytes, isUp, addresses, routes } = machine.link;
+      return { index, mtuBytes, isUp, addresses: [...addresses], routes: [...routes] };
     },
     hasIpv6: async () => machine.hasIpv6,
     change: async (change) => {
@@ -235,7 +241,7 @@ function memoryMeddler(machine: MemoryMachine): MemoryHost['meddle'] {
       machine.link = null;
     },
     takeInterface: () => {
-      machine.link = { ...newLink('', 0), isOurs: false };
+      machine.link = { ...newLink(machine, '', 0), isOurs: false };
     },
     takePort: (port) => void machine.takenPorts.add(port),
     joinNetwork: ({ interfaceName, prefix }, address) => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import packet from 'dns-packet';
 import { afterEach, describe, expect, test } from 'vitest';
+import { DataplaneError } from './dataplane-error.ts';
 import type { HostResolver } from './host-resolver.ts';
 import { createNames } from './names.ts';
 import type { Names } from './names.ts';
@@ -60,20 +61,20 @@ describe('createNames', () => {
 
   test('answers over UDP and over TCP, also when a message comes in pieces', async () => {
     names = createNames({ ...recordingResolver('none'), logger: quiet, listen });
-    await names.apply('default', hosts);
+    await names.apply('default', hosts, 7);
     const port = names.status().listening?.port ?? 0;
     expect(addressesIn(await askUdp(port))).toEqual(['fd00::7']);
     expect(addressesIn(await askTcpInPieces(port))).toEqual(['fd00::7']);
-    await names.apply('default', []);
+    await names.apply('default', [], 7);
     expect(addressesIn(await askUdp(port))).toEqual([]);
   });
 
   test('tells the resolver of the machine once per domain and takes it back', async () => {
     const { resolver, told } = recordingResolver('systemd-resolved');
     names = createNames({ resolver, logger: quiet, listen });
-    await names.apply('default', hosts);
-    await names.apply('default', []);
-    await names.apply('other', hosts);
+    await names.apply('default', hosts, 7);
+    await names.apply('default', [], 7);
+    await names.apply('other', hosts, 7);
     expect(names.status()).toMatchObject({ domain: 'other.nexodus', notice: null });
     await names.down();
     const routed = ['default.nexodus', 'other.nexodus'].map(
@@ -81,6 +82,32 @@ describe('createNames', () => {
     );
     expect(told).toEqual([...routed, 'unroute']);
     expect(names.status()).toMatchObject({ listening: null, domain: null });
+  });
+
+  test('tells the resolver anew when the interface was made anew, which forgot', async () => {
+    const { resolver, told } = recordingResolver('systemd-resolved');
+    names = createNames({ resolver, logger: quiet, listen });
+    for (const index of [7, null, 7, 8, null, 8]) await names.apply('default', hosts, index);
+    const route = 'route 127.0.0.1 default.nexodus';
+    expect(told).toEqual([route, route]);
+  });
+
+  test('tells a resolver that failed again with the next call, also of a new interface', async () => {
+    const { resolver, told } = recordingResolver('systemd-resolved');
+    let isBroken = false;
+    const route = async (address: string, domain: string): Promise<void> => {
+      if (isBroken) throw new DataplaneError('command-failed', 'resolvectl failed.', 'Look at it.');
+      await resolver.route(address, domain);
+    };
+    names = createNames({ resolver: { ...resolver, route }, logger: quiet, listen });
+    await names.apply('default', hosts, 7);
+    isBroken = true;
+    await expect(names.apply('default', hosts, 8)).rejects.toThrow('resolvectl failed.');
+    expect(names.status().notice).toMatch(/resolvectl failed/);
+    isBroken = false;
+    await names.apply('default', hosts, 8);
+    expect(told).toHaveLength(2);
+    expect(names.status().notice).toBeNull();
   });
 
   test('leaves the resolver alone that this process told nothing, unless it is asked to', async () => {
@@ -94,7 +121,7 @@ describe('createNames', () => {
 
   test('says so where the machine cannot be split by domain', async () => {
     names = createNames({ ...recordingResolver('none'), logger: quiet, listen });
-    await names.apply('default', hosts);
+    await names.apply('default', hosts, 7);
     expect(names.status().notice).toMatch(/\/etc\/resolv\.conf was left alone/);
   });
 
@@ -105,11 +132,11 @@ describe('createNames', () => {
     const taken = { address: listen.address, port: holder.address().port };
     names = createNames({ ...recordingResolver('none'), logger: quiet, listen: taken });
     const unavailable = { reason: 'names-unavailable' };
-    await expect(names.apply('default', hosts)).rejects.toMatchObject(unavailable);
+    await expect(names.apply('default', hosts, 7)).rejects.toMatchObject(unavailable);
     expect(names.status().notice).toMatch(/cannot listen .*EADDRINUSE/);
     holder.close();
     await once(holder, 'close');
-    await names.apply('default', hosts);
+    await names.apply('default', hosts, 7);
     expect(names.status().listening).toEqual(taken);
   });
 });

@@ -34,10 +34,13 @@ export interface NamesStatus {
 /** Names of a VPC on this machine: `<hostname>.<vpc>.nexodus`. Trouble with names never stops the tunnel. */
 export interface Names {
   /**
-   * Answers for these hosts (the device itself and its shown peers) from now on; idempotent. Throws DataplaneError:
+   * Answers for these hosts (the device itself and its shown peers) from now on; idempotent. The machine's resolver is
+   * told anew when the interface is another one than before: with the old one it forgot. Throws DataplaneError:
    * `names-unavailable`, `command-failed`. Call it after the tunnel interface exists.
+   *
+   * @param interfaceIndex see NetworkReading.index; null: not known, taken for the same as before
    */
-  apply(vpcName: string, hosts: readonly NamedHost[]): Promise<void>;
+  apply(vpcName: string, hosts: readonly NamedHost[], interfaceIndex: number | null): Promise<void>;
   status(): NamesStatus;
   /**
    * Stops answering and takes back what this process told the machine's resolver; idempotent. With `alsoEarlier` also
@@ -52,6 +55,8 @@ export function createNames(options: NamesOptions): Names {
   let server: NameServer | null = null;
   let domain: string | null = null;
   let isRouted = false;
+  /** Index of the interface that the resolver was told of. */
+  let routedIndex: number | null = null;
   let failure: DataplaneError | null = null;
 
   const unroute = async (isAlways = false) => {
@@ -59,24 +64,30 @@ export function createNames(options: NamesOptions): Names {
     isRouted = false;
   };
 
-  const apply = async (vpcName: string, hosts: readonly NamedHost[]) => {
+  const apply = async (
+    vpcName: string,
+    hosts: readonly NamedHost[],
+    interfaceIndex: number | null,
+  ) => {
     server ??= await startNameServer(options.listen ?? NAME_SERVER_ADDRESS);
     const zone = createNameZone(vpcName, hosts);
     server.setZone(zone);
-    if (domain === (zone?.domain ?? null)) return;
+    const index = interfaceIndex ?? routedIndex;
+    if (domain === (zone?.domain ?? null) && index === routedIndex) return;
     if (zone === null) await unroute();
     else {
       isRouted = true;
       await resolver.route(server.listening.address, zone.domain);
     }
     domain = zone?.domain ?? null;
+    routedIndex = index;
     logger.info({ hook: resolver.hook }, 'names answered');
   };
 
   return {
-    apply: async (vpcName, hosts) => {
+    apply: async (vpcName, hosts, interfaceIndex) => {
       try {
-        await apply(vpcName, hosts);
+        await apply(vpcName, hosts, interfaceIndex);
         failure = null;
       } catch (error) {
         failure = error instanceof DataplaneError ? error : null;
@@ -97,6 +108,7 @@ export function createNames(options: NamesOptions): Names {
       await server?.close();
       server = null;
       domain = null;
+      routedIndex = null;
     },
   };
 }

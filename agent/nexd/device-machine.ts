@@ -120,8 +120,7 @@ async function putInForce(
 ): Promise<MachineReport> {
   const model = reduceDevice({ ...remote, ...(await readMachine(options)) }, memory);
   await beforeApply(model);
-  const failure = await inSpan(traceparent, model, () => apply(options, model));
-  const tunnel = await options.dataplane.status().catch(() => undefined);
+  const { failure, tunnel } = await inSpan(traceparent, model, () => apply(options, model));
   const refusedRoutes = tunnel?.refusedRoutes ?? [];
   const problems = [
     model.problem,
@@ -142,46 +141,61 @@ async function putInForce(
   };
 }
 
-async function apply(
-  { dataplane, names, logger }: DeviceMachineOptions,
-  model: DeviceModel,
-): Promise<DataplaneError | undefined> {
-  try {
-    await dataplane.apply(planDevice(model.intent));
-  } catch (error) {
-    if (error instanceof DataplaneError) return error;
-    throw error;
-  }
-  const { self } = model;
+/** What came of one change. */
+interface Applied {
+  readonly failure: DataplaneError | undefined;
+  /** The tunnel afterwards; undefined where it cannot be read. */
+  readonly tunnel: DataplaneStatus | undefined;
+}
+
+async function apply(options: DeviceMachineOptions, model: DeviceModel): Promise<Applied> {
+  const { dataplane } = options;
+  const failure = await dataplane.apply(planDevice(model.intent)).then(
+    () => undefined,
+    (error: unknown) => {
+      if (error instanceof DataplaneError) return error;
+      throw error;
+    },
+  );
+  const tunnel = await dataplane.status().catch(() => undefined);
+  if (failure === undefined) await applyNames(options, model, tunnel);
+  return { failure, tunnel };
+}
+
+async function applyNames(
+  { names, logger }: DeviceMachineOptions,
+  { self, intent, accepted }: DeviceModel,
+  tunnel: DataplaneStatus | undefined,
+): Promise<void> {
   // Who shall hold no peers names none: before the first view, and after the device was deleted.
   if (self === undefined) {
     await names.down().catch((error: unknown) => logger.debug({ error }, 'names stay'));
-    return undefined;
+    return;
   }
-  const own = { hostname: self.hostname, addresses: model.intent.addresses };
+  const own = { hostname: self.hostname, addresses: intent.addresses };
   // Names are a convenience: their status tells what is wrong with them, the tunnel does not wait for it.
   await names
-    .apply(self.vpcName, [own, ...model.accepted])
+    .apply(self.vpcName, [own, ...accepted], tunnel?.interfaceIndex ?? null)
     .catch((error: unknown) => logger.debug({ error }, 'names are not answered'));
-  return undefined;
 }
 
 /** Runs the change in a span that continues the trace of whoever caused it. */
 async function inSpan(
   traceparent: string,
   model: DeviceModel,
-  change: () => Promise<DataplaneError | undefined>,
-): Promise<DataplaneError | undefined> {
+  change: () => Promise<Applied>,
+): Promise<Applied> {
   if (traceparent === '') return change();
   const parent = propagation.extract(ROOT_CONTEXT, { traceparent });
   const span = trace
     .getTracer('nexd')
     .startSpan('nexd apply', { attributes: { peers: model.accepted.length } }, parent);
   try {
-    const failure = await context.with(trace.setSpan(parent, span), change);
+    const applied = await context.with(trace.setSpan(parent, span), change);
+    const { failure } = applied;
     if (failure !== undefined)
       span.setStatus({ code: SpanStatusCode.ERROR, message: failure.reason });
-    return failure;
+    return applied;
   } finally {
     span.end();
   }

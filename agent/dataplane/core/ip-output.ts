@@ -4,6 +4,7 @@ import { canonicalCidr } from './cidr.ts';
 
 /** An interface as `ip -json -details address show` shows it. */
 export interface IpInterface {
+  readonly index: number;
   readonly name: string;
   readonly mtuBytes: number;
   readonly isUp: boolean;
@@ -38,6 +39,7 @@ const addressSchema = z.object({
   deprecated: z.boolean().optional(),
 });
 const interfaceSchema = z.object({
+  ifindex: z.number(),
   ifname: z.string(),
   mtu: z.number(),
   flags: z.array(z.string()),
@@ -58,6 +60,7 @@ export function parseIpInterfaces(text: string): IpInterface[] {
   return parseArray(text, interfaceSchema).map((entry) => {
     const kind = entry.linkinfo?.info_kind ?? '';
     return {
+      index: entry.ifindex,
       name: entry.ifname,
       mtuBytes: entry.mtu,
       isUp: entry.flags.includes('UP'),

@@ -30,7 +30,7 @@ const samples = {
     'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\t(none)\t192.95.5.67:1234\t10.192.122.3/32,10.192.124.1/24\t1700000000\t5\t6\toff',
   ].join('\n'),
   address:
-    '[{"ifname":"nx0","flags":["UP"],"mtu":1280,"link_type":"none","linkinfo":{"info_kind":"tun"},"addr_info":[{"family":"inet","local":"100.64.0.1","prefixlen":32,"scope":"global"}]}]',
+    '[{"ifindex":3,"ifname":"nx0","flags":["UP"],"mtu":1280,"link_type":"none","linkinfo":{"info_kind":"tun"},"addr_info":[{"family":"inet","local":"100.64.0.1","prefixlen":32,"scope":"global"}]}]',
   route: '[{"dst":"10.9.0.0/16","flags":[]},{"dst":"default","protocol":"boot"}]',
   nft: '{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"set": {"name": "peers4", "handle": 6, "elem": ["100.64.0.7"]}}, {"set": {"name": "prefixes4", "elem": [{"prefix": {"addr": "10.9.0.0", "len": 16}}]}}, {"counter": {"name": "dropped_input", "packets": 3}}]}',
 };
