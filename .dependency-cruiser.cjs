@@ -32,6 +32,7 @@ const PURE_PACKAGES = [
   'network-map',
   'stun-codec',
   'derp',
+  'relay-registration',
   'backoff',
   'wireguard',
   'device-identity',

@@ -17,3 +17,15 @@ export {
 export type { WireGuardPublicKey } from './wireguard-key.ts';
 export { DiscoPrivateKey, discoPublicKeyFromBytes, parseDiscoPublicKey } from './disco-key.ts';
 export type { DiscoPublicKey } from './disco-key.ts';
+export {
+  COOKIE_REPLY_BYTES,
+  INITIATION_BYTES,
+  RESPONSE_BYTES,
+  SMALLEST_DATA_BYTES,
+  messageKind,
+  receiverIndex,
+  senderIndex,
+} from './message.ts';
+export type { MessageKind, MessageView } from './message.ts';
+export { createMac1State, createMac1Verifier } from './mac1.ts';
+export type { Mac1State, Mac1Verifier } from './mac1.ts';

@@ -8,9 +8,10 @@ export const X25519_KEY_BYTES = 32;
 
 /**
  * What a key is for. `wireguard`: the tunnel; `disco`: probes and path negotiation between
- * devices; `enrolment`: the server's one-time key of an enrolment exchange.
+ * devices; `enrolment`: the server's one-time key of an enrolment exchange; `derp`: a relay's
+ * one-time key of a connection.
  */
-export type X25519Purpose = 'wireguard' | 'disco' | 'enrolment';
+export type X25519Purpose = 'wireguard' | 'disco' | 'enrolment' | 'derp';
 
 /**
  * The u-coordinate of a point on Curve25519, 32 bytes little endian, branded with what it is
