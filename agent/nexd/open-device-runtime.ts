@@ -21,6 +21,8 @@ export interface EnrolledDevice {
   readonly kept: KeptState;
   readonly enrolled: EnsuredEnrolment;
   readonly connection: ServiceConnection;
+  /** Aborted when the device shall not be shown to anybody any more. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -62,7 +64,7 @@ export async function openDeviceRuntime(device: EnrolledDevice): Promise<DeviceR
 
 /** A device that joined just now shows its keys to its peers at once; what fails is tried again on the stream. */
 async function introduce(
-  { environment, store, kept, enrolled }: EnrolledDevice,
+  { environment, store, kept, enrolled, signal }: EnrolledDevice,
   client: Parameters<typeof ensureBinding>[0]['client'],
 ): Promise<EnsuredBinding> {
   const { enrolment, publishedSerial: serial } = enrolled;
@@ -72,7 +74,7 @@ async function introduce(
     current = next;
     return store.saveEnrolment(kept.keys, next);
   };
-  const publisher = { keys: kept.keys, client, keep, now: () => environment.clock.now() };
+  const publisher = { keys: kept.keys, client, keep, now: () => environment.clock.now(), signal };
   const published = { vpcId: enrolment.vpcId, serial };
   return ensureBinding(publisher, enrolment, published).catch((error: unknown) => {
     environment.logger.warn({ error }, 'the binding was not published');
