@@ -42,7 +42,7 @@ if [ "$(readlink -f /var/run)" != /run ]; then mount --rbind /run /var/run; fi
 if [ -f /etc/resolv.conf ]; then mount --bind /run/netsim/resolv.conf /etc/resolv.conf; fi
 if [ -f /etc/hosts ]; then mount --bind /run/netsim/hosts /etc/hosts; fi
 mount -t sysfs sysfs /sys
-echo "$1" > /proc/sys/kernel/hostname
+hostname "$1"
 echo ready
 exec cat > /dev/null
 `;

@@ -47,6 +47,7 @@ export const COMMANDS: readonly string[] = [
   'tc',
   'tinyproxy',
   'turnserver',
+  'turnutils_natdiscovery',
   'turnutils_peer',
   'turnutils_stunclient',
   'turnutils_uclient',
