@@ -60,7 +60,8 @@ function expiryOf(image: ResourceImage | undefined): bigint | undefined {
 
 describe('renewal', () => {
   test('is in the change log with the end before and after it, and changes the etag', async () => {
-    const registrationKey = await newKey();
+    const vpcId = await newVpc('renewing');
+    const registrationKey = await newKey(0, vpcId);
     const own = makeDeviceKeys();
     const { deviceId } = await enrol(plane, own, { registrationKey });
     const expiredAt = new Date('2020-01-01T00:00:00Z');
@@ -68,7 +69,7 @@ describe('renewal', () => {
     const devices = admin.client(DeviceServiceDefinition);
     const before = await devices.getDevice({ id: deviceId });
     const { expireTime } = await enrol(plane, own, { registrationKey });
-    const [old, renewed] = await lastImages(plane.vpcId);
+    const [old, renewed] = await lastImages(vpcId);
     expect(expiryOf(old)).toBe(BigInt(expiredAt.getTime() / 1000));
     expect(expireTime?.getTime()).toBe(Number(expiryOf(renewed)) * 1000);
     expect((await devices.getDevice({ id: deviceId })).device?.etag).not.toBe(before.device?.etag);
@@ -87,14 +88,15 @@ describe('renewal', () => {
 
 describe('deleted keys', () => {
   test('do not renew a device whose deletion is under way', async () => {
-    const registrationKey = await newKey();
+    const vpcId = await newVpc('deleting');
+    const registrationKey = await newKey(0, vpcId);
     const own = makeDeviceKeys();
     const { deviceId } = await enrol(plane, own, { registrationKey });
     const deletion = await plane.database.knex.transaction();
     await deletion('devices').where({ id: deviceId }).delete();
     const renewal = refusal(enrol(plane, own, { registrationKey }));
     await somebodyWaits();
-    await deletion('vpcs').where({ id: plane.vpcId }).increment('revision');
+    await deletion('vpcs').where({ id: vpcId }).increment('revision');
     await deletion.commit();
     expect((await renewal).details.reason).toBe('KEY_DELETED');
   });

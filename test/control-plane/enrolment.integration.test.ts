@@ -1,5 +1,9 @@
 import { AgentServiceDefinition } from '@nexodus/contracts/agent';
-import { DeviceServiceDefinition, RegistrationKeyServiceDefinition } from '@nexodus/contracts/api';
+import {
+  DeviceServiceDefinition,
+  RegistrationKeyServiceDefinition,
+  VpcServiceDefinition,
+} from '@nexodus/contracts/api';
 import { eventually } from '@nexodus/clock/testing';
 import { type RpcClient, Status } from '@nexodus/rpc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -24,14 +28,25 @@ afterAll(async () => {
   await plane?.stop();
 });
 
-async function newKey(maxUses = 1): Promise<string> {
-  const { secret } = await keys.createRegistrationKey({ maxUses });
+async function newKey(maxUses = 1, vpcId = ''): Promise<string> {
+  const { secret } = await keys.createRegistrationKey({ maxUses, vpcId });
   return secret;
+}
+
+/** A VPC whose addresses nobody else takes or gives back. */
+async function newVpc(name: string): Promise<string> {
+  const { vpc } = await admin.client(VpcServiceDefinition).createVpc({ name });
+  return vpc?.id ?? '';
+}
+
+/** How many devices have addresses of a VPC. */
+async function usedIn(vpcId: string): Promise<bigint> {
+  return (await plane.ipam.getPool({ poolId: vpcId })).used;
 }
 
 describe('enrolling', () => {
   test('gives a device with one address of each family, a unique hostname, and counts the use of the key', async () => {
-    const registrationKey = await newKey(2);
+    const registrationKey = await newKey(2, await newVpc('named'));
     const first = await enrol(plane, makeDeviceKeys(), {
       registrationKey,
       hostname: 'Web.example',
@@ -54,15 +69,13 @@ describe('enrolling', () => {
   });
 
   test('of 10 uses of a single-use key at once exactly one wins, and the others leave no address behind', async () => {
-    const registrationKey = await newKey();
-    const before = (await plane.ipam.getPool({ poolId: plane.vpcId })).used;
+    const vpcId = await newVpc('contended');
+    const registrationKey = await newKey(1, vpcId);
     const tries = await Promise.allSettled(
       Array.from({ length: 10 }, () => enrol(plane, makeDeviceKeys(), { registrationKey })),
     );
     expect(tries.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
-    await eventually(
-      async () => (await plane.ipam.getPool({ poolId: plane.vpcId })).used === before + 1n,
-    );
+    await eventually(async () => (await usedIn(vpcId)) === 1n);
   });
 
   test("nobody enrols with another device's WireGuard key, and cannot tell whether it is enrolled without its proof", async () => {
@@ -132,17 +145,16 @@ describe('enrolling', () => {
 
 describe('deleting a device', () => {
   test('releases its addresses exactly once, ends its tokens, and retires its keys for ever', async () => {
-    const registrationKey = await newKey(0);
+    const vpcId = await newVpc('left');
+    const registrationKey = await newKey(0, vpcId);
     const own = makeDeviceKeys();
     const enrolled = await enrol(plane, own, { registrationKey });
     const caller = await deviceCaller(plane, enrolled.deviceId, own.device);
-    const before = (await plane.ipam.getPool({ poolId: plane.vpcId })).used;
+    expect(await usedIn(vpcId)).toBe(1n);
     await devices.deleteDevice({ id: enrolled.deviceId });
-    await eventually(
-      async () => (await plane.ipam.getPool({ poolId: plane.vpcId })).used === before - 1n,
-    );
+    await eventually(async () => (await usedIn(vpcId)) === 0n);
     const again = await plane.ipam.releaseAddresses({
-      poolId: plane.vpcId,
+      poolId: vpcId,
       ownerId: enrolled.deviceId,
     });
     expect(again.released).toBe(false);

@@ -11,7 +11,7 @@ import {
 } from '@nexodus/contracts/api';
 import { createClientAssertion, Ed25519PrivateKey } from '@nexodus/device-identity';
 import { type RpcClient, Status } from '@nexodus/rpc';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { accountCaller, anonymousCaller, type ApiCaller } from './callers.ts';
 import { type ControlPlane, startControlPlane, testAudience } from './control-plane.ts';
 import { refusal } from './refusal.ts';
@@ -244,14 +244,16 @@ describe('devices', () => {
 });
 
 test('a start after the bootstrap account was deleted finds what there is', async () => {
-  const { bootstrap } = plane.apiserver;
+  const own = await startControlPlane();
+  onTestFinished(() => own.stop());
+  const { bootstrap } = own.apiserver;
   const seed = {
     organizationName: 'demo',
     owner: { issuer: 'i', subject: 's', email: 'e', displayName: 'd' },
     serviceAccount: { name: 'bootstrap', publicKey: publicKey() },
   };
   const before = await bootstrap.find();
-  await plane.database.knex('service_accounts').where({ bootstrap: true }).delete();
+  await own.database.knex('service_accounts').where({ bootstrap: true }).delete();
   const after = { ...before, serviceAccountId: undefined, isServiceAccountEnabled: false };
   expect(await bootstrap.find()).toEqual(after);
   expect(await bootstrap.ensure(seed)).toEqual(after);

@@ -38,9 +38,23 @@ async function withRole(role: Role, name: string): Promise<ApiCaller> {
   return accountCaller(plane, serviceAccount?.id ?? '', key);
 }
 
+/** Names of all VPCs, page for page to the last. */
+async function pagesOfOneVpc(): Promise<string[][]> {
+  const pages: string[][] = [];
+  let pageToken = '';
+  do {
+    const page = await admin.client(VpcServiceDefinition).listVpcs({ pageSize: 1, pageToken });
+    pages.push(page.vpcs.map((vpc) => vpc.name));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  return pages;
+}
+
 describe('VPCs', () => {
   test('are created with prefixes of their own or the next of the organization, listed in pages, and deleted when empty', async () => {
     const vpcs = admin.client(VpcServiceDefinition);
+    const { vpcs: before } = await vpcs.listVpcs({});
+    expect(before[0]).toMatchObject({ name: 'default', isDefault: true });
     const made = await vpcs.createVpc({ name: 'lab', ipv4Prefix: '10.9.0.0/24' });
     expect(made.vpc).toMatchObject({
       name: 'lab',
@@ -49,10 +63,8 @@ describe('VPCs', () => {
       revision: 1n,
     });
     expect(made.vpc?.ipv6Prefix).toMatch(/^fd.*::\/64$/);
-    const first = await vpcs.listVpcs({ pageSize: 1 });
-    const second = await vpcs.listVpcs({ pageSize: 1, pageToken: first.nextPageToken });
-    expect([...first.vpcs, ...second.vpcs].map((vpc) => vpc.name)).toEqual(['default', 'lab']);
-    expect(second.nextPageToken).toBe('');
+    const names = [...before.map((vpc) => vpc.name), 'lab'];
+    expect(await pagesOfOneVpc()).toEqual(names.map((name) => [name]));
     expect((await refusal(vpcs.deleteVpc({ id: made.vpc?.id, etag: 'other' }))).code).toBe(
       Status.ABORTED,
     );
@@ -141,9 +153,16 @@ describe('roles', () => {
   });
 
   test('refused and done acts are in the audit log', async () => {
-    const rows = await plane.database.knex('audit_records').select('action', 'outcome');
-    expect(rows).toContainEqual({ action: 'vpc.create', outcome: 'done' });
-    expect(rows).toContainEqual({ action: 'vpc.create', outcome: 'refused' });
+    const member = await withRole(Role.MEMBER, 'audited');
+    const { vpc } = await admin.client(VpcServiceDefinition).createVpc({ name: 'audited' });
+    await refusal(member.client(VpcServiceDefinition).createVpc({ name: 'refused' }));
+    const { principal } = await member.client(UserServiceDefinition).whoAmI({});
+    const records = plane.database.knex('audit_records').orderBy('id');
+    const done = { action: 'vpc.create', outcome: 'done', actor_id: plane.accountId };
+    const refused = { action: 'vpc.create', outcome: 'refused', actor_id: principal?.value };
+    expect(await records.clone().where({ resource_id: vpc?.id })).toMatchObject([done]);
+    expect(await records.clone().where({ actor_id: principal?.value })).toMatchObject([refused]);
+    member.close();
   });
 });
 

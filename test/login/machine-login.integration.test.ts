@@ -79,6 +79,16 @@ async function nexctl(...args: string[]): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
+/** A device, as far as tests look at it by name. */
+interface ListedDevice {
+  readonly id: string;
+  readonly ipv4Address: string;
+}
+
+async function listDevices(): Promise<ListedDevice[]> {
+  return (await nexctl('device', 'list')) as ListedDevice[];
+}
+
 /** What of the machine a tunnel would change. */
 async function networkState(): Promise<string> {
   const link = await host.run('ip', ['-brief', 'link']);
@@ -88,7 +98,14 @@ async function networkState(): Promise<string> {
 const upLine = /^nexd: up: /;
 const upMs = 40_000;
 
+/** Devices that were not there before. */
+async function newDevices(before: readonly { id: string }[]): Promise<ListedDevice[]> {
+  const known = new Set(before.map(({ id }) => id));
+  return (await listDevices()).filter(({ id }) => !known.has(id));
+}
+
 test('a person lets a machine in by its code: it joins the default VPC and is theirs', async () => {
+  const before = await listDevices();
   const { process, verificationUrl, userCode, completeUrl } = await beginJoin(
     '--hostname',
     'laptop',
@@ -98,18 +115,18 @@ test('a person lets a machine in by its code: it joins the default VPC and is th
   const socket = ['nexd', '--socket', join(stateDir, 'nexd.sock')];
   const waiting = await person.nexctl([...socket, 'status', '--output', 'json']);
   expect(JSON.parse(waiting.stdout)).toMatchObject({ state: 'DAEMON_STATE_NEEDS_LOGIN' });
-  expect(await nexctl('device', 'list')).toEqual([]);
+  expect(await newDevices(before)).toEqual([]);
 
   await confirm({ process, verificationUrl, userCode, completeUrl });
   await process.waitForLine(upLine, { deadlineMs: upMs });
   const who = (await nexctl('whoami')) as { user: { id: string } };
   const [home] = (await nexctl('vpc', 'list')) as { id: string; isDefault: boolean }[];
-  const devices = await nexctl('device', 'list');
+  const devices = await newDevices(before);
   expect(devices).toMatchObject([
     { hostname: 'laptop', os: 'linux', ownerUserId: who.user.id, vpcId: home?.id },
   ]);
   expect(home?.isDefault).toBe(true);
-  const [device] = devices as { id: string; ipv4Address: string; hostname: string }[];
+  const [device] = devices;
   const got = (await nexctl('device', 'get', 'laptop')) as object;
   expect(got).toMatchObject({ id: device?.id });
   const yaml = await person.nexctl(['device', 'get', device?.id ?? '', '--output', 'yaml']);

@@ -28,7 +28,7 @@ export interface TestIssuer extends AsyncDisposable {
   sign(claims: JWTPayload): Promise<string>;
   /** Goes out of reach. */
   goDown(): Promise<void>;
-  /** Comes back at the same address. */
+  /** Comes back at the same address, unless it is there. */
   comeBack(): Promise<void>;
 }
 
@@ -94,7 +94,9 @@ export async function startTestIssuer(options: TestIssuerOptions): Promise<TestI
       return signer.setProtectedHeader({ alg: algorithm, kid: 'signing' }).sign(keys.privateKey);
     },
     goDown,
-    comeBack: async () => void (await listen(port)),
+    comeBack: async () => {
+      if (!server.listening) await listen(port);
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

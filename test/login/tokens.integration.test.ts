@@ -36,7 +36,7 @@ const bob = { subject: 'bob-2', email: 'bob@example.com' };
 
 const stack = new AsyncDisposableStack();
 let issuer: TestIssuer;
-/** Trusted too, and not asked before the last tests. */
+/** Trusted too, and not asked before a test that is about that. */
 let idleIssuer: TestIssuer;
 let plane: ControlPlane;
 beforeAll(async () => {
@@ -198,7 +198,10 @@ describe('a token opens nothing', () => {
 });
 
 describe('while the provider is out of reach', () => {
-  afterEach(() => vi.useRealTimers());
+  afterEach(async () => {
+    vi.useRealTimers();
+    await Promise.all([issuer.comeBack(), idleIssuer.comeBack()]);
+  });
 
   test('known keys go on opening, a provider never asked before is UNAVAILABLE, and works once it is back', async () => {
     const known = await issuer.sign({ sub: ada.subject });
@@ -215,7 +218,6 @@ describe('while the provider is out of reach', () => {
   });
 
   test('a key that is not known is UNAVAILABLE, not refused: it may be a new one of the provider', async () => {
-    await issuer.comeBack();
     await idOf(await issuer.sign({ sub: ada.subject }));
     await issuer.goDown();
     // Unknown keys are looked for at most every 30 s: what anybody makes up must not become load for the provider.
