@@ -30,6 +30,7 @@ const PURE_PACKAGES = [
   'contracts',
   'netip',
   'network-map',
+  'socket-address',
   'stun-codec',
   'derp',
   'relay-registration',
