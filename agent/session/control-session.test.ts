@@ -62,6 +62,7 @@ function scripted(scripts: (Answer | typeof open | RpcError)[][]) {
     enroll: unused,
     authenticate: unused,
     publishBinding: unused,
+    issueRelayGrants: unused,
     async *connect(requests, { signal }) {
       const script = scripts[said.length] ?? [];
       const words: ConnectRequest['message'][] = [];

@@ -8,9 +8,10 @@ export const ED25519_KEY_BYTES = 32;
 
 /**
  * Whose key it is. `device`: made on a machine, never leaves it; `service-account`: the key pair
- * of a credentials file; `token`: the service's own, signs access tokens.
+ * of a credentials file; `token` and `relay-grant`: the service's own, sign access tokens and what
+ * relays honour.
  */
-export type Ed25519Purpose = 'device' | 'service-account' | 'token';
+export type Ed25519Purpose = 'device' | 'service-account' | 'token' | 'relay-grant';
 
 /** A caller of the service that authenticates by a key pair. */
 export type CallerPurpose = 'device' | 'service-account';

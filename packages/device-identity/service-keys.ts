@@ -9,6 +9,8 @@ export const ROOT_SECRET_BYTES = 32;
 export interface ServiceKeys {
   /** Signs and verifies access tokens. */
   readonly tokenSigningKey: Ed25519PrivateKey<'token'>;
+  /** Signs what relays honour without asking. */
+  readonly relayGrantKey: Ed25519PrivateKey<'relay-grant'>;
   /** Seals enrolment cookies, so that any replica finishes what another began. */
   readonly cookieKey: SealingKey;
 }
@@ -25,6 +27,7 @@ export function deriveServiceKeys(rootSecret: Uint8Array): ServiceKeys {
     new Uint8Array(hkdfSync('sha256', rootSecret, new Uint8Array(), info, 32));
   return {
     tokenSigningKey: Ed25519PrivateKey.fromSeed(derive('nexodus-token-key-v1'), 'token'),
+    relayGrantKey: Ed25519PrivateKey.fromSeed(derive('nexodus-relay-grant-key-v1'), 'relay-grant'),
     cookieKey: new SealingKey(derive('nexodus-cookie-key-v1')),
   };
 }

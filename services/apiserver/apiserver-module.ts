@@ -13,6 +13,7 @@ import {
 } from '@nexodus/contracts/api';
 import { ChangeServiceDefinition } from '@nexodus/contracts/event';
 import type { PolicyServiceDefinition } from '@nexodus/contracts/policy';
+import { GrantServiceDefinition } from '@nexodus/contracts/relay';
 import type { Database } from '@nexodus/database';
 import { deriveServiceKeys } from '@nexodus/device-identity';
 import type { Part } from '@nexodus/lifecycle';
@@ -37,7 +38,11 @@ import { type Bootstrap, createBootstrap } from './bootstrap.ts';
 import { createChangeLog } from './database/change-log.ts';
 import { initialSchema } from './database/initial-schema.ts';
 import { createAgentService } from './enrolment/agent-service.ts';
-import { createAnonymousLimit, createBindingLimit } from './identity/call-limit.ts';
+import {
+  createAnonymousLimit,
+  createBindingLimit,
+  createGrantLimit,
+} from './identity/call-limit.ts';
 import { createAuditLog } from './identity/audit-log.ts';
 import { createAuthentication } from './identity/authenticate-caller.ts';
 import { createAuthorizer } from './identity/authorizer.ts';
@@ -51,6 +56,12 @@ import { createUserDirectory } from './identity/user-directory.ts';
 import type { IpamClient } from './ipam/ipam-orders.ts';
 import { createIpamOutbox } from './ipam/ipam-outbox.ts';
 import { createNetworkMap, type NetworkMap } from './network-map/network-map.ts';
+import { createGrantService } from './relays/grant-service.ts';
+import { issueGrants } from './relays/issue-grants.ts';
+import {
+  createReachabilityDirectory,
+  type ReachabilityDirectory,
+} from './relays/reachability-directory.ts';
 import type { ResourceDependencies } from './resources/dependencies.ts';
 import { createEphemeralDevices } from './resources/ephemeral-devices.ts';
 import { createDeviceService } from './resources/device-service.ts';
@@ -93,7 +104,9 @@ export interface ApiserverModule extends ServiceModule {
 export function createApiserverModule(options: ApiserverModuleOptions): ApiserverModule {
   const { database, clock, logger } = options;
   const usedTokens = createUsedTokens(database, clock);
-  const { resources, networkMap } = createResources(options);
+  const { resources, networkMap, reachability } = createResources(options);
+  const { relayGrantKey } = deriveServiceKeys(options.rootSecret);
+  const stopping = new AbortController();
   const publicServer = createPublicServer(options, { resources, networkMap, usedTokens });
   const ephemeral = createEphemeralDevices({
     ...resources,
@@ -118,11 +131,27 @@ export function createApiserverModule(options: ApiserverModuleOptions): Apiserve
       createHousekeeping(chores, { clock, logger }),
       resources.ipamOutbox.part,
       ...networkMap.parts,
+      reachability.part,
+      endingPart(stopping),
       publicServer.part,
       networkMap.drainPart,
     ],
-    internalServices: [bindInternal(ChangeServiceDefinition, networkMap.changeService)],
-    internalCallers: { [`/${ChangeServiceDefinition.fullName}/*`]: ['policy', 'relay'] },
+    internalServices: [
+      bindInternal(ChangeServiceDefinition, networkMap.changeService),
+      bindInternal(
+        GrantServiceDefinition,
+        createGrantService({
+          followVpc: networkMap.followVpc,
+          publicKey: relayGrantKey.publicKey,
+          clock,
+          stopping: stopping.signal,
+        }),
+      ),
+    ],
+    internalCallers: {
+      [`/${ChangeServiceDefinition.fullName}/*`]: ['policy'],
+      [`/${GrantServiceDefinition.fullName}/*`]: ['relay'],
+    },
     checkReady: async () => {
       if (!(await database.healthy())) throw new Error('the database does not answer');
     },
@@ -134,10 +163,17 @@ export function createApiserverModule(options: ApiserverModuleOptions): Apiserve
 function createResources(options: ApiserverModuleOptions): {
   resources: ResourceDependencies;
   networkMap: NetworkMap;
+  reachability: ReachabilityDirectory;
 } {
   const { database, bus, clock, ipam, logger, policy, softState, leaseSeconds } = options;
   const audit = createAuditLog(database);
   const changeLog = createChangeLog(database, bus);
+  const reachability = createReachabilityDirectory({
+    bus,
+    clock,
+    logger,
+    changed: () => networkMap.reachabilityChanged(),
+  });
   const networkMap = createNetworkMap({
     database,
     changeLog,
@@ -146,6 +182,7 @@ function createResources(options: ApiserverModuleOptions): {
     softState,
     clock,
     logger,
+    reachability: () => reachability.map(),
     random: Math.random,
     settings: { leaseSeconds },
   });
@@ -158,7 +195,16 @@ function createResources(options: ApiserverModuleOptions): {
     clock,
     randomBytes,
   };
-  return { resources, networkMap };
+  return { resources, networkMap, reachability };
+}
+
+/** Ends the streams of relays. */
+function endingPart(stopping: AbortController): Part {
+  return {
+    name: 'grant service',
+    start: () => Promise.resolve(),
+    stop: () => Promise.resolve(stopping.abort()),
+  };
 }
 
 interface PublicParts {
@@ -206,7 +252,8 @@ function publicServices(
   { resources, networkMap, usedTokens }: PublicParts,
 ): BoundService<'public', Caller>[] {
   const { audiences, clock, consoleUrl, database, ipam, issuers } = options;
-  const { tokenSigningKey: tokenKey, cookieKey } = deriveServiceKeys(options.rootSecret);
+  const keys = deriveServiceKeys(options.rootSecret);
+  const { tokenSigningKey: tokenKey, cookieKey } = keys;
   const tokenExchange = createTokenExchange({ clock, usedTokens, tokenKey, audiences });
   const anonymousLimit = createAnonymousLimit(clock);
   const agent = createAgentService({
@@ -218,6 +265,16 @@ function publicServices(
     audiences,
     anonymousLimit,
     bindingLimit: createBindingLimit(clock),
+    grantLimit: createGrantLimit(clock),
+    issueGrants: (device, request) => {
+      const { followVpc } = networkMap;
+      const { leaseSeconds } = options;
+      return issueGrants(
+        { followVpc, key: keys.relayGrantKey, clock, leaseSeconds },
+        device,
+        request,
+      );
+    },
     connect: networkMap.connect,
   });
   const info = createServiceInfoService({

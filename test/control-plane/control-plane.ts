@@ -21,6 +21,7 @@ import { systemClock } from '@nexodus/clock';
 import { ChangeServiceDefinition } from '@nexodus/contracts/event';
 import { IpamServiceDefinition } from '@nexodus/contracts/ipam';
 import { PolicyServiceDefinition } from '@nexodus/contracts/policy';
+import { GrantServiceDefinition } from '@nexodus/contracts/relay';
 import { bootstrapSchema, type Database, openDatabase } from '@nexodus/database';
 import { Ed25519PrivateKey } from '@nexodus/device-identity';
 import { startTestPostgres } from '@nexodus/embedded-postgres/testing';
@@ -53,6 +54,8 @@ export interface ControlPlane {
   readonly database: Database;
   /** ipam as the apiserver sees it. */
   readonly ipam: RpcClient<typeof IpamServiceDefinition>;
+  /** The apiserver as a relay sees it. */
+  readonly grants: RpcClient<typeof GrantServiceDefinition>;
   /** Key of the bootstrap service account. */
   readonly accountKey: Ed25519PrivateKey<'service-account'>;
   readonly accountId: string;
@@ -181,6 +184,7 @@ async function build(
     apiserver,
     database: databases.apiserver,
     ipam,
+    grants: createRpcClient(GrantServiceDefinition, channelTo('apiserver', 'relay')),
     accountKey,
     accountId: made.serviceAccountId ?? '',
     organizationId: made.organizationId,
@@ -247,6 +251,7 @@ async function issueInternalCertificates(): Promise<{
   const pairs = new Map([
     ['apiserver', await issue('apiserver')],
     ['policy', await issue('policy')],
+    ['relay', await issue('relay')],
   ]);
   return {
     server: { ...(await issue('apiserver')), clientCa: ca.certificatePem },

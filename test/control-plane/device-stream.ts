@@ -4,6 +4,7 @@ import {
   type GoodbyeReason,
   type Hello,
   type PeerState,
+  type ReachabilityMap,
   type ViewEntries,
   type ViewInterval,
 } from '@nexodus/contracts/agent';
@@ -26,6 +27,8 @@ export class DeviceStream {
   readonly peerStates = new Map<string, PeerState>();
   /** Intervals and bookmarks heard: how many of each kind. */
   readonly heard = { intervals: 0, bookmarks: 0 };
+  /** The relays and STUN servers, as last heard. */
+  reachability: ReachabilityMap | undefined;
   goodbye: GoodbyeReason | undefined;
   /** Resolves when the stream has ended, with the error where one ended it. */
   readonly ended: Promise<unknown>;
@@ -99,6 +102,9 @@ export class DeviceStream {
         return;
       case 'peerStates':
         for (const state of message.value.states) this.peerStates.set(state.deviceId, state);
+        return;
+      case 'reachabilityMap':
+        this.reachability = message.value;
         return;
       case 'goodbye':
         this.goodbye = message.value.reason;

@@ -176,7 +176,12 @@ function keepAlive(session: Session, state: LiveSession, nowMs: number): Session
 }
 
 function softState({ endpoints }: Session, sequence: bigint): SessionEffect {
-  const value = { sequence, endpoints: [...endpoints] };
+  const value = {
+    sequence,
+    endpoints: [...endpoints],
+    homeRelayId: '',
+    relayLatencies: [],
+  };
   return { kind: 'send', message: { $case: 'localState', value } };
 }
 

@@ -59,5 +59,6 @@ export const rights: Readonly<Record<string, Right>> = {
   },
   '/nexodus.agent.v1.AgentService/Authenticate': { callers: anyone, action: 'own' },
   '/nexodus.agent.v1.AgentService/PublishBinding': { callers: ['device'], action: 'own' },
+  '/nexodus.agent.v1.AgentService/IssueRelayGrants': { callers: ['device'], action: 'own' },
   '/nexodus.agent.v1.AgentService/Connect': { callers: ['device'], action: 'own' },
 };

@@ -2,6 +2,8 @@ import type {
   AgentServiceImplementation,
   EnrollRequest,
   EnrollResponse,
+  IssueRelayGrantsRequest,
+  IssueRelayGrantsResponse,
 } from '@nexodus/contracts/agent';
 import {
   createEnrolmentExchange,
@@ -14,7 +16,12 @@ import {
   type SealingKey,
   verifyEnrolment,
 } from '@nexodus/device-identity';
-import { type FieldViolation, invalidArgument, unauthenticated } from '@nexodus/rpc';
+import {
+  type FieldViolation,
+  invalidArgument,
+  type ServedCall,
+  unauthenticated,
+} from '@nexodus/rpc';
 import {
   discoPublicKeyFromBytes,
   InvalidKeyError,
@@ -40,14 +47,21 @@ export interface AgentServiceDependencies extends EnrolmentDependencies {
   anonymousLimit: CallLimit;
   /** Limits how often a device publishes. */
   bindingLimit: CallLimit;
+  /** Limits how often a device asks for grants. */
+  grantLimit: CallLimit;
+  /** Gives grants to a device that calls. */
+  issueGrants: (
+    device: { id: string; vpcId: string },
+    request: IssueRelayGrantsRequest,
+  ) => Promise<IssueRelayGrantsResponse>;
   /** Handler of the stream. */
-  connect: AgentServiceImplementation<{ identity: Caller }>['connect'];
+  connect: AgentServiceImplementation<ServedCall<Caller>>['connect'];
 }
 
 /** Handlers of nexodus.agent.v1.AgentService. */
 export function createAgentService(
   dependencies: AgentServiceDependencies,
-): AgentServiceImplementation<{ identity: Caller }> {
+): AgentServiceImplementation<ServedCall<Caller>> {
   const { clock, cookieKey, database, anonymousLimit, tokenExchange } = dependencies;
   return {
     beginEnroll: async (_request, { identity }) => {
@@ -88,6 +102,12 @@ export function createAgentService(
         throw unauthenticated('CREDENTIAL_KIND', 'only a device publishes its binding');
       dependencies.bindingLimit.count(identity.id);
       return { revision: await publishBinding(dependencies, identity.id, binding) };
+    },
+    issueRelayGrants: async (request, { identity }) => {
+      if (identity.kind !== 'device')
+        throw unauthenticated('CREDENTIAL_KIND', 'only a device gets grants');
+      dependencies.grantLimit.count(identity.id);
+      return dependencies.issueGrants(identity, request);
     },
     connect: dependencies.connect,
   };

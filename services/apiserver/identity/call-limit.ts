@@ -15,6 +15,9 @@ const anonymousPerMinute = 300;
 /** Bindings that one device may publish in a minute: each becomes a change that all its peers hear of. */
 const bindingsPerMinute = 30;
 
+/** Requests for grants that one device may make in a minute: a hundred peers each, signed one by one. */
+const grantRequestsPerMinute = 60;
+
 /** Limits calls on this replica. */
 export interface CallLimit {
   /**
@@ -38,7 +41,16 @@ export function createAnonymousLimit(clock: Pick<Clock, 'now'>): CallLimit {
 
 /** Limits how often a device publishes its binding, by its id. */
 export function createBindingLimit(clock: Pick<Clock, 'now'>): CallLimit {
-  const windows = new CallWindows({ calls: bindingsPerMinute, windowMs: 60_000 });
+  return createDeviceLimit(clock, bindingsPerMinute);
+}
+
+/** Limits how often a device asks for grants, by its id. */
+export function createGrantLimit(clock: Pick<Clock, 'now'>): CallLimit {
+  return createDeviceLimit(clock, grantRequestsPerMinute);
+}
+
+function createDeviceLimit(clock: Pick<Clock, 'now'>, callsPerMinute: number): CallLimit {
+  const windows = new CallWindows({ calls: callsPerMinute, windowMs: 60_000 });
   return {
     count: (deviceId) => refuseAbove(windows.count(deviceId, clock.now()), 'device'),
     giveBack: (deviceId) => windows.giveBack(deviceId),

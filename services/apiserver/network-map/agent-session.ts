@@ -13,14 +13,15 @@ import {
   GoodbyeReason,
   type Hello,
   type PeerState,
+  type ReachabilityMap,
   type ViewEntry,
   ViewKind,
 } from '@nexodus/contracts/agent';
 import type { ViewDigest } from '@nexodus/network-map';
 import type { Logger } from '@nexodus/telemetry';
-import { readAnnouncedEndpoints } from '../core/network-map/announced-endpoints.ts';
 import { countFrames, framesOf } from '../core/network-map/view-frames.ts';
 import { type OutboxChange, ViewOutbox } from '../core/network-map/view-outbox.ts';
+import { readWhereabouts } from '../core/network-map/whereabouts.ts';
 import { AppliedReview } from './applied-review.ts';
 import { Bell } from './bell.ts';
 import type { NetworkMapMetrics } from './network-map-metrics.ts';
@@ -65,6 +66,8 @@ export interface AgentSessionOptions {
   readonly announcer: SessionAnnouncer;
   readonly notebook: Pick<SessionNotebook, 'add'>;
   readonly stateOf: (deviceId: string) => PeerState | undefined;
+  /** The relays and STUN servers there are. */
+  readonly reachability: () => ReachabilityMap;
   /** Called once, when the session is over. */
   readonly ended: (session: AgentSession) => void;
 }
@@ -91,6 +94,7 @@ export class AgentSession {
   readonly #outbox: ViewOutbox;
   readonly #peerNews: PeerNews;
   readonly #review: AppliedReview;
+  readonly #decided = Promise.withResolvers<void>();
   readonly #finished = Promise.withResolvers<void>();
   #views: SessionViews | undefined;
   #wasTold = false;
@@ -102,6 +106,7 @@ export class AgentSession {
   #lastSequence = -1n;
   #applied = 0n;
   #notedAtMs = -Infinity;
+  #isReachabilityNews = true;
 
   constructor(options: AgentSessionOptions) {
     const { clock, settings } = options;
@@ -121,6 +126,11 @@ export class AgentSession {
   /** Resolves when nothing of the stream is left to send. */
   get finished(): Promise<void> {
     return this.#finished.promise;
+  }
+
+  /** Resolves when its end was decided. */
+  get over(): Promise<void> {
+    return this.#decided.promise;
   }
 
   /** Whether its end was decided. */
@@ -173,6 +183,13 @@ export class AgentSession {
     this.#bell.ring();
   }
 
+  /** The relays or STUN servers changed. */
+  reachabilityChanged(): void {
+    if (this.#isOver) return;
+    this.#isReachabilityNews = true;
+    this.#bell.ring();
+  }
+
   /** Ends the stream with a reason for the device; the first reason counts. */
   end(reason: GoodbyeReason): void {
     if (this.#isOver) return;
@@ -194,7 +211,7 @@ export class AgentSession {
     if (message?.$case === 'localState') {
       if (message.value.sequence <= this.#lastSequence) return;
       this.#lastSequence = message.value.sequence;
-      announcer.setEndpoints(readAnnouncedEndpoints(message.value.endpoints));
+      announcer.setWhereabouts(readWhereabouts(message.value));
     }
     if (message?.$case === 'applied') this.#hearApplied(message.value);
   }
@@ -206,6 +223,7 @@ export class AgentSession {
       yield this.#welcome();
       while (!this.#isOver) {
         yield* this.#dueView();
+        yield* this.#dueReachability();
         yield* this.#duePeerStates();
         yield* this.#dueHeartbeat();
         if (!this.#isOver) await this.#bell.wait(clock, this.#nextDueMs());
@@ -263,6 +281,13 @@ export class AgentSession {
     if (item.kind === 'delta') metrics.latency(clock.monotonicMs() - item.seenAtMs);
   }
 
+  *#dueReachability(): Generator<Message> {
+    if (this.#isOver || !this.#isReachabilityNews) return;
+    this.#isReachabilityNews = false;
+    yield { $case: 'reachabilityMap', value: this.#options.reachability() };
+    this.#options.metrics.sent('reachability');
+  }
+
   *#duePeerStates(): Generator<Message> {
     const { deviceId, metrics, stateOf } = this.#options;
     if (this.#isOver) return;
@@ -314,6 +339,7 @@ export class AgentSession {
 
   #over(): void {
     this.#isOver = true;
+    this.#decided.resolve();
     this.#silenceTimer?.cancel();
     this.#writeNote();
     this.#options.ended(this);

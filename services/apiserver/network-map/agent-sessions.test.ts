@@ -37,6 +37,7 @@ function setUp() {
     trackers: { require: () => expect.unreachable(), get: () => undefined },
     notebook: { add: () => {} },
     presence: { stateOf: () => undefined },
+    reachability: () => ({ relays: [], stunServers: [] }),
     softState: { put, delete: remove },
     bus: { publish, subscribe: () => ({ unsubscribe: () => {} }) },
     clock,

@@ -1,5 +1,10 @@
 import type { Clock } from '@nexodus/clock';
-import { GoodbyeReason, type Hello, type PeerState } from '@nexodus/contracts/agent';
+import {
+  GoodbyeReason,
+  type Hello,
+  type PeerState,
+  type ReachabilityMap,
+} from '@nexodus/contracts/agent';
 import { SessionBegan } from '@nexodus/contracts/event';
 import { isUnavailable } from '@nexodus/database';
 import type { Part } from '@nexodus/lifecycle';
@@ -7,6 +12,7 @@ import type { BusMessage, BusSubscription, MessageBus, SoftStateStore } from '@n
 import { unauthenticated, unavailable } from '@nexodus/rpc';
 import type { Logger } from '@nexodus/telemetry';
 import type { Caller } from '../identity/caller.ts';
+import { NOWHERE } from '../core/network-map/whereabouts.ts';
 import { AgentSession, type StreamSettings } from './agent-session.ts';
 import type { LogFollower } from './log-follower.ts';
 import type { NetworkMapMetrics } from './network-map-metrics.ts';
@@ -27,6 +33,8 @@ export interface AgentSessionsOptions {
   readonly trackers: Pick<VpcTrackers, 'require' | 'get'>;
   readonly notebook: Pick<SessionNotebook, 'add'>;
   readonly presence: { stateOf(vpcId: string, deviceId: string): PeerState | undefined };
+  /** The relays and STUN servers there are. */
+  readonly reachability: () => ReachabilityMap;
   readonly softState: Pick<SoftStateStore, 'put' | 'delete'>;
   readonly bus: Pick<MessageBus, 'publish' | 'subscribe'>;
   readonly clock: Clock;
@@ -71,6 +79,11 @@ export class AgentSessions {
 
   constructor(options: AgentSessionsOptions) {
     this.#options = options;
+  }
+
+  /** Tells all devices of the relays and STUN servers there are now. */
+  reachabilityChanged(): void {
+    for (const session of this.#sessions.values()) session.reachabilityChanged();
   }
 
   /** Whether the device has its stream here. */
@@ -125,7 +138,8 @@ export class AgentSessions {
   }
 
   #create(start: { vpcId: string; deviceId: string; epoch: bigint; hello: Hello }): AgentSession {
-    const { clock, logger, metrics, notebook, presence, settings, softState } = this.#options;
+    const { clock, logger, metrics, notebook, presence, reachability, settings, softState } =
+      this.#options;
     const { deviceId, epoch, vpcId } = start;
     const announcer = new SessionAnnouncer({
       softState,
@@ -134,7 +148,7 @@ export class AgentSessions {
       vpcId,
       deviceId,
       epoch,
-      endpoints: presence.stateOf(vpcId, deviceId)?.endpoints ?? [],
+      whereabouts: presence.stateOf(vpcId, deviceId) ?? NOWHERE,
       superseded: () => session.end(GoodbyeReason.SUPERSEDED),
     });
     const session = new AgentSession({
@@ -146,6 +160,7 @@ export class AgentSessions {
       announcer,
       notebook,
       stateOf: (peerId) => presence.stateOf(vpcId, peerId),
+      reachability,
       ended: (ended) => this.#ended(ended, announcer),
     });
     announcer.begin();

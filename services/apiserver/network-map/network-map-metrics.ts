@@ -1,7 +1,7 @@
 import type { Meter } from '@opentelemetry/api';
 
-/** What a stream was told: a whole view, a change of it, that nothing concerns it, or soft state of peers. */
-export type SentKind = 'snapshot' | 'delta' | 'bookmark' | 'peer-states';
+/** What a stream was told: a whole view, a change of it, that nothing concerns it, soft state of peers or of relays. */
+export type SentKind = 'snapshot' | 'delta' | 'bookmark' | 'peer-states' | 'reachability';
 
 /** What the network map counts. */
 export interface NetworkMapMetrics {

@@ -6,6 +6,7 @@
  * `SessionAnnouncer` writes where a device is, `Presence` hears of all of them. Rules: docs/protocol/agent.md.
  */
 import type { Clock } from '@nexodus/clock';
+import type { ReachabilityMap } from '@nexodus/contracts/agent';
 import type { Endpoint } from '@nexodus/contracts/type';
 import type { ChangeServiceImplementation } from '@nexodus/contracts/event';
 import type { PolicyServiceDefinition } from '@nexodus/contracts/policy';
@@ -24,6 +25,7 @@ import { createNetworkMapMetrics, type NetworkMapMetrics } from './network-map-m
 import { createPostgresSessionStore } from './postgres-session-store.ts';
 import { Presence } from './presence.ts';
 import { SessionNotebook } from './session-notebook.ts';
+import type { VpcTracker } from './vpc-tracker.ts';
 import { VpcTrackers } from './vpc-trackers.ts';
 
 /** Settings of the network map. Durations in milliseconds unless they say otherwise. */
@@ -53,6 +55,8 @@ export interface NetworkMapOptions {
   readonly softState: SoftStateStore;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** The relays and STUN servers that devices are told of; `reachabilityChanged` says that there are others. */
+  readonly reachability: () => ReachabilityMap;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly settings: NetworkMapSettings;
@@ -81,6 +85,10 @@ export interface NetworkMap {
   readonly connect: ConnectHandler;
   /** The handlers of nexodus.event.v1.ChangeService. */
   readonly changeService: ChangeServiceImplementation<{ identity: ServiceIdentity }>;
+  /** Follows one VPC for somebody who is none of its devices. */
+  readonly followVpc: (vpcId: string) => Promise<VpcTracker>;
+  /** Tells all devices of the relays and STUN servers there are now. */
+  reachabilityChanged(): void;
   /** Whether the device has a stream to any replica, as far as this one has heard. */
   isOnline(vpcId: string, deviceId: string): boolean;
   /** Soft state of a device, as far as this replica has heard. */
@@ -123,6 +131,11 @@ export function createNetworkMap(options: NetworkMapOptions): NetworkMap {
       heartbeatMs: settings.heartbeatMs ?? HEARTBEAT_MS,
       maxWaiting: MAX_WATCH_WAITING,
     }),
+    followVpc: async (vpcId) => {
+      await follower.refresh();
+      return trackers.require(vpcId);
+    },
+    reachabilityChanged: () => sessions.reachabilityChanged(),
     isOnline,
     deviceState: (vpcId, deviceId) => ({
       isOnline: isOnline(vpcId, deviceId),

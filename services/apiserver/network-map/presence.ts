@@ -8,6 +8,7 @@ import { DeviceState } from '@nexodus/contracts/event';
 import type { Part } from '@nexodus/lifecycle';
 import type { SoftStateChange, SoftStateStore } from '@nexodus/messaging';
 import type { Logger } from '@nexodus/telemetry';
+import { textOfWhereabouts } from '../core/network-map/whereabouts.ts';
 import { outsideTraces } from './trace-context.ts';
 
 /** Key of a device in the soft-state store. */
@@ -82,7 +83,7 @@ export class Presence {
     const state =
       change.kind === 'put'
         ? readState(deviceId, change.entry.value)
-        : { deviceId, online: false, endpoints: this.#known.get(key)?.state.endpoints ?? [] };
+        : { ...absentState(deviceId), ...this.#known.get(key)?.state, online: false };
     if (state === undefined) return;
     const before = this.#known.get(key)?.state;
     const offlineSinceMs = state.online ? undefined : this.#options.clock.monotonicMs();
@@ -116,10 +117,15 @@ export class Presence {
   }
 }
 
+/** State of a device that nothing is known of. */
+function absentState(deviceId: string): PeerState {
+  return { deviceId, online: false, endpoints: [], homeRelayId: '', relayLatencies: [] };
+}
+
 function readState(deviceId: string, value: Uint8Array): PeerState | undefined {
   try {
-    const { online, endpoints } = DeviceState.decode(value);
-    return { deviceId, online, endpoints };
+    const { online, endpoints, homeRelayId, relayLatencies } = DeviceState.decode(value);
+    return { deviceId, online, endpoints, homeRelayId, relayLatencies };
   } catch {
     return undefined;
   }
@@ -127,9 +133,5 @@ function readState(deviceId: string, value: Uint8Array): PeerState | undefined {
 
 function isSameState(left: PeerState | undefined, right: PeerState): boolean {
   if (left === undefined || left.online !== right.online) return false;
-  if (left.endpoints.length !== right.endpoints.length) return false;
-  return left.endpoints.every((endpoint, index) => {
-    const other = right.endpoints[index];
-    return endpoint.address === other?.address && endpoint.kind === other.kind;
-  });
+  return textOfWhereabouts(left) === textOfWhereabouts(right);
 }

@@ -8,6 +8,7 @@ import {
 } from '@nexodus/messaging';
 import { silentLogger } from '@nexodus/telemetry';
 import { describe, expect, test, vi } from 'vitest';
+import { NOWHERE } from '../core/network-map/whereabouts.ts';
 import { SessionAnnouncer } from './session-announcer.ts';
 
 const KEY = 'vpc.device';
@@ -24,7 +25,7 @@ function setUp() {
       vpcId: 'vpc',
       deviceId: 'device',
       epoch,
-      endpoints: [],
+      whereabouts: NOWHERE,
       superseded,
     });
     announcer.begin();
@@ -55,7 +56,7 @@ describe('announcing a session', () => {
     const { announcer } = begin(1n);
     await pass(0);
     for (const address of ['192.0.2.1:1', '192.0.2.2:1', '192.0.2.3:1']) {
-      announcer.setEndpoints([{ address, kind: EndpointKind.LOCAL }]);
+      announcer.setWhereabouts({ ...NOWHERE, endpoints: [{ address, kind: EndpointKind.LOCAL }] });
     }
     await pass(50);
     const entry = await store.get(KEY);
@@ -69,7 +70,10 @@ describe('announcing a session', () => {
     const { announcer } = begin(1n);
     await pass(0);
     for (let spoken = 0; spoken < 300; spoken += 1) {
-      announcer.setEndpoints([{ address: `192.0.2.1:${spoken}`, kind: EndpointKind.LOCAL }]);
+      announcer.setWhereabouts({
+        ...NOWHERE,
+        endpoints: [{ address: `192.0.2.1:${spoken}`, kind: EndpointKind.LOCAL }],
+      });
       await pass(40);
     }
     const entry = await store.get(KEY);
@@ -83,7 +87,7 @@ describe('announcing a session', () => {
     const { announcer } = begin(1n);
     await pass(0);
     for (let said = 0; said < 7; said += 1) {
-      announcer.setEndpoints([]);
+      announcer.setWhereabouts(NOWHERE);
       await pass(5_000);
     }
     const entry = await store.get(KEY);
@@ -115,7 +119,10 @@ describe('announcing a session', () => {
     const { clock, store, begin, pass } = setUp();
     const { announcer } = begin(1n);
     await pass(0);
-    announcer.setEndpoints([{ address: '192.0.2.1:1', kind: EndpointKind.LOCAL }]);
+    announcer.setWhereabouts({
+      ...NOWHERE,
+      endpoints: [{ address: '192.0.2.1:1', kind: EndpointKind.LOCAL }],
+    });
     clock.advance(50);
     const ended = vi.fn<() => void>();
     void announcer.end(false).then(ended);

@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '@nexodus/clock';
 import { DeviceState } from '@nexodus/contracts/event';
-import type { Endpoint } from '@nexodus/contracts/type';
 import type { SoftStateStore } from '@nexodus/messaging';
 import type { Logger } from '@nexodus/telemetry';
+import { textOfWhereabouts, type Whereabouts } from '../core/network-map/whereabouts.ts';
 import { softStateKey } from './presence.ts';
 
 /** What announcing a session needs. */
@@ -14,7 +14,7 @@ export interface AnnouncerOptions {
   readonly deviceId: string;
   readonly epoch: bigint;
   /** What was known of the device from sessions before. */
-  readonly endpoints: readonly Endpoint[];
+  readonly whereabouts: Whereabouts;
   /** The store knows a later session. */
   readonly superseded: () => void;
 }
@@ -40,7 +40,7 @@ const APART_MS = 1_000;
  */
 export class SessionAnnouncer {
   readonly #options: AnnouncerOptions;
-  #endpoints: readonly Endpoint[];
+  #whereabouts: Whereabouts;
   #sequence = 0n;
   #isEnded = false;
   #isWriting = false;
@@ -50,7 +50,7 @@ export class SessionAnnouncer {
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
-    this.#endpoints = options.endpoints;
+    this.#whereabouts = options.whereabouts;
   }
 
   /** Announces the session. */
@@ -59,9 +59,9 @@ export class SessionAnnouncer {
   }
 
   /** Announces where the device may be reached, where that is new. */
-  setEndpoints(endpoints: readonly Endpoint[]): void {
-    const isNew = textOf(endpoints) !== textOf(this.#endpoints);
-    this.#endpoints = endpoints;
+  setWhereabouts(whereabouts: Whereabouts): void {
+    const isNew = textOfWhereabouts(whereabouts) !== textOfWhereabouts(this.#whereabouts);
+    this.#whereabouts = whereabouts;
     if (isNew) this.#writeIn(this.#newsDelayMs());
   }
 
@@ -97,7 +97,7 @@ export class SessionAnnouncer {
 
   async #write(): Promise<void> {
     const { clock, deviceId, epoch, logger, softState, superseded, vpcId } = this.#options;
-    const endpoints = this.#endpoints;
+    const whereabouts = this.#whereabouts;
     this.#dueAtMs = Infinity;
     this.#isWriting = true;
     this.#sequence += 1n;
@@ -106,7 +106,9 @@ export class SessionAnnouncer {
     const value = DeviceState.encode({
       deviceId,
       online: true,
-      endpoints: [...endpoints],
+      endpoints: [...whereabouts.endpoints],
+      homeRelayId: whereabouts.homeRelayId,
+      relayLatencies: [...whereabouts.relayLatencies],
     }).finish();
     const key = softStateKey(vpcId, deviceId);
     const leaseUntil = clock.now() + LEASE_MS;
@@ -115,15 +117,12 @@ export class SessionAnnouncer {
       const entry = { key, epoch, sequence: this.#sequence, leaseUntil, value };
       const outcome = await softState.put(entry);
       if (outcome === 'stale' && !this.#isEnded) superseded();
-      nextMs = textOf(endpoints) === textOf(this.#endpoints) ? RENEW_MS : this.#newsDelayMs();
+      const isTold = textOfWhereabouts(whereabouts) === textOfWhereabouts(this.#whereabouts);
+      nextMs = isTold ? RENEW_MS : this.#newsDelayMs();
     } catch (error) {
       logger.debug({ error }, 'a session was not announced');
     }
     this.#isWriting = false;
     this.#writeIn(nextMs);
   }
-}
-
-function textOf(endpoints: readonly Endpoint[]): string {
-  return endpoints.map(({ address, kind }) => `${address}/${kind}`).join();
 }

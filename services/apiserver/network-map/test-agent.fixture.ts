@@ -88,7 +88,8 @@ export class TestAgent {
   announce(...addresses: string[]): void {
     this.#sequence += 1n;
     const endpoints = addresses.map((address) => ({ address, kind: EndpointKind.LOCAL }));
-    this.#say({ $case: 'localState', value: { sequence: this.#sequence, endpoints } });
+    const whereabouts = { endpoints, homeRelayId: '', relayLatencies: [] };
+    this.#say({ $case: 'localState', value: { sequence: this.#sequence, ...whereabouts } });
   }
 
   heartbeat(): void {

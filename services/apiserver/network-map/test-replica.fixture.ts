@@ -39,6 +39,8 @@ export interface TestReplica {
   networkMap: NetworkMap;
   policy: TestPolicy;
   agents: RpcClient<typeof AgentServiceDefinition>;
+  /** Path of the socket that `agents` calls. */
+  publicSocket: string;
   stop(): Promise<void>;
 }
 
@@ -54,6 +56,7 @@ export async function startTestReplica(options: TestReplicaOptions): Promise<Tes
     policy: { compile: (...call) => policy.compile(...call) },
     clock: systemClock,
     logger: silentLogger,
+    reachability: () => ({ relays: [], stunServers: [] }),
     random: Math.random,
     settings: { heartbeatMs: 300, notesMs: 100, ...options.settings },
   });
@@ -62,6 +65,7 @@ export async function startTestReplica(options: TestReplicaOptions): Promise<Tes
     enroll: refused,
     authenticate: refused,
     publishBinding: refused,
+    issueRelayGrants: refused,
     connect: networkMap.connect,
   });
   const publicServer = serverPart(() =>
@@ -94,6 +98,7 @@ export async function startTestReplica(options: TestReplicaOptions): Promise<Tes
     networkMap,
     policy,
     agents: createRpcClient(AgentServiceDefinition, publicChannel),
+    publicSocket: join(directory, 'public'),
     stop: async () => {
       await policy.stop();
       await running.stop();

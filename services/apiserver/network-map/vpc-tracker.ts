@@ -34,6 +34,12 @@ export interface VpcTrackerOptions {
   readonly coalesceMs: number;
 }
 
+/** Somebody who follows a VPC without being one of its devices. */
+export interface ViewObserver {
+  /** The views of these devices changed, or those devices are gone; `all` when everything may have. */
+  viewsChanged(deviceIds: readonly string[] | 'all'): void;
+}
+
 /** Changes that may wait for policy or a snapshot; with more the VPC is read anew when it can be. */
 const MAX_PENDING = 4_096;
 
@@ -48,6 +54,7 @@ export class VpcTracker {
   readonly vpcId: string;
   readonly #options: VpcTrackerOptions;
   readonly #sessions = new Map<string, AgentSession>();
+  readonly #observers = new Set<ViewObserver>();
   readonly #bell = new Bell();
   readonly #stopping = new AbortController();
   readonly #missed: MissedRemovals;
@@ -91,9 +98,15 @@ export class VpcTracker {
     await Promise.all([this.#running, this.#missed.settled()]);
   }
 
-  /** Whether there has been no stream for this long. */
+  /** The views as policy answered for them; undefined before its first answer. */
+  get views(): VpcViews | undefined {
+    return this.#current;
+  }
+
+  /** Whether there has been neither a stream nor an observer for this long. */
   isIdleFor(durationMs: number): boolean {
     const { clock } = this.#options;
+    if (this.#observers.size > 0) return false;
     return this.#sessions.size === 0 && clock.monotonicMs() - this.#idleSinceMs >= durationMs;
   }
 
@@ -107,6 +120,15 @@ export class VpcTracker {
   remove(session: AgentSession): void {
     if (this.#sessions.get(session.deviceId) === session) this.#sessions.delete(session.deviceId);
     this.#idleSinceMs = this.#options.clock.monotonicMs();
+  }
+
+  /** Tells an observer of every change of the views until the returned function is called. */
+  observe(observer: ViewObserver): () => void {
+    this.#observers.add(observer);
+    return () => {
+      this.#observers.delete(observer);
+      this.#idleSinceMs = this.#options.clock.monotonicMs();
+    };
   }
 
   /** The log begins anew: it was restored, or has a gap. */
@@ -161,6 +183,7 @@ export class VpcTracker {
     const waiting = [...this.#sessions.values()].filter(({ isAttached }) => !isAttached);
     this.#tell(new Map(waiting.map(({ deviceId }) => [deviceId, removals])), trail);
     this.#endSessions(deviceIds, reason);
+    this.#notify(deviceIds);
   }
 
   #tell(changes: ViewChanges, trail: readonly SeenChange[]): void {
@@ -170,6 +193,11 @@ export class VpcTracker {
     for (const [deviceId, entries] of changes) {
       this.#sessions.get(deviceId)?.add({ entries, to, traceparent, seenAtMs });
     }
+    if (changes.size > 0) this.#notify([...changes.keys()]);
+  }
+
+  #notify(deviceIds: readonly string[] | 'all'): void {
+    for (const observer of this.#observers) observer.viewsChanged(deviceIds);
   }
 
   #endSessions(deviceIds: Iterable<string>, reason: GoodbyeReason): void {
@@ -291,6 +319,7 @@ export class VpcTracker {
     for (const session of this.#sessions.values()) {
       if (session.isAttached) session.attach(views, false);
     }
+    this.#notify('all');
   }
 
   #settleSessions(): void {

@@ -136,6 +136,16 @@ export class VpcViews {
     return [...new Set(known)].filter((id) => this.#hidden.has(id) || this.#mustHide(id, nowMs));
   }
 
+  /** The organization that owns the VPC. */
+  get organizationId(): string {
+    return this.#vpc.organizationId;
+  }
+
+  /** A device as the log has it; undefined for one that no view may show, itself included. */
+  shownImage(deviceId: string): DeviceImage | undefined {
+    return this.#shown(deviceId) === undefined ? undefined : this.#devices.get(deviceId)?.image;
+  }
+
   /** Whether the view of `viewerId` has an entry of `peerId`. */
   sees(viewerId: string, peerId: string): boolean {
     return this.#visibility.has(viewerId, peerId) && this.#shown(peerId) !== undefined;
