@@ -1,8 +1,14 @@
-import { Metadata, type ServiceImplementation, type TsProtoServiceDefinition } from 'nice-grpc';
+import {
+  type CallContext,
+  Metadata,
+  type ServiceImplementation,
+  type TsProtoServiceDefinition,
+} from 'nice-grpc';
 import type { RpcClient } from './client.ts';
-import type { RpcContext } from './surface.ts';
+import type { ServedCall } from './surface.ts';
 
-type Handler = (request: unknown, context: RpcContext<unknown>) => unknown;
+type Context = CallContext & ServedCall<unknown>;
+type Handler = (request: unknown, context: Context) => unknown;
 
 /** Who calls and with which metadata. */
 export interface InMemoryCaller<Identity> {
@@ -19,7 +25,7 @@ type Codec = Method['requestType'];
  */
 export function createInMemoryClient<D extends TsProtoServiceDefinition, Identity>(
   definition: D,
-  implementation: ServiceImplementation<D, { identity: Identity }>,
+  implementation: ServiceImplementation<D, ServedCall<Identity>>,
   caller: InMemoryCaller<Identity>,
 ): RpcClient<D> {
   const client: Record<string, unknown> = {};
@@ -46,15 +52,17 @@ function callerOf(method: Method, handler: Handler, caller: InMemoryCaller<unkno
   };
 }
 
-function contextOf(caller: InMemoryCaller<unknown>, signal?: AbortSignal): RpcContext<unknown> {
+function contextOf(caller: InMemoryCaller<unknown>, signal?: AbortSignal): Context {
+  const hungUp = new AbortController();
   return {
     metadata: Metadata(caller.metadata),
     peer: 'in-memory',
     header: Metadata(),
     sendHeader: () => {},
     trailer: Metadata(),
-    signal: signal ?? new AbortController().signal,
+    signal: AbortSignal.any([hungUp.signal, ...(signal === undefined ? [] : [signal])]),
     identity: caller.identity,
+    hangUpAfter: (graceMs) => void setTimeout(() => hungUp.abort(), graceMs).unref(),
   };
 }
 

@@ -18,6 +18,13 @@ export type { FieldViolation, RpcErrorDetails } from './rpc-error.ts';
 export { startRpcServer } from './server.ts';
 export type { CallReport, IncomingCall, RpcServerOptions, RunningRpcServer } from './server.ts';
 export { createBinder } from './surface.ts';
-export type { Binder, BoundService, DefinitionOn, RpcContext, Surface } from './surface.ts';
+export type {
+  Binder,
+  BoundService,
+  DefinitionOn,
+  RpcContext,
+  ServedCall,
+  Surface,
+} from './surface.ts';
 export { openChannel } from './transport.ts';
 export type { ChannelTarget, ClientTls, ServerTls } from './transport.ts';

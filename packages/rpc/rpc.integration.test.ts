@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { constants } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TokenServiceDefinition } from '@nexodus/contracts/api';
+import { ChangeServiceDefinition, WatchVpcsRequest } from '@nexodus/contracts/event';
 import { IpamServiceDefinition, type IpamServiceImplementation } from '@nexodus/contracts/ipam';
 import { NexdServiceDefinition } from '@nexodus/contracts/nexd';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -10,6 +12,7 @@ import { createInMemoryClient } from './in-memory-client.ts';
 import { invalidArgument, RpcError, unauthenticated } from './rpc-error.ts';
 import { type IncomingCall, type RunningRpcServer, startRpcServer } from './server.ts';
 import { createBinder } from './surface.ts';
+import { openUnreadCall } from './testing.ts';
 import { openChannel } from './transport.ts';
 import { Status } from 'nice-grpc';
 
@@ -144,6 +147,57 @@ describe('surfaces', () => {
     });
     await expect(starting).rejects.toThrow('needs TLS');
     expect(() => openChannel({ address: '127.0.0.1:1' })).toThrow('needs TLS');
+  });
+});
+
+/** Serves a stream that the handler wants to end within the grace; resolves `left` when its handler has. */
+async function serveStream(graceMs: number, messages: number) {
+  const socketPath = join(folder, 'stream.sock');
+  const left = Promise.withResolvers<AbortSignal>();
+  const server = await startRpcServer({
+    surface: 'internal',
+    address: `unix:${socketPath}`,
+    services: [
+      bind(ChangeServiceDefinition, {
+        async *watchVpcs(_request, { hangUpAfter, signal }) {
+          try {
+            hangUpAfter(graceMs);
+            for (let index = 0; index < messages; index += 1) yield {};
+          } finally {
+            left.resolve(signal);
+          }
+        },
+      }),
+    ],
+    authenticate: () => Promise.resolve('caller'),
+  });
+  stops.push(() => server.stop(0));
+  return { socketPath, left: left.promise };
+}
+
+describe('a call whose client reads nothing', () => {
+  const method = `/${ChangeServiceDefinition.fullName}/WatchVpcs`;
+  const request = WatchVpcsRequest.encode(WatchVpcsRequest.fromPartial({})).finish();
+
+  test.each([
+    ['stands still at what it yields', Infinity],
+    ['has said everything', 1],
+  ])('is cut after its grace when its handler %s', async (_state, messages) => {
+    const { socketPath, left } = await serveStream(50, messages);
+    const call = openUnreadCall({ socketPath, method, request, isOnlyRequest: true });
+    stops.push(() => call.close());
+    expect(await call.ended).toBe(constants.NGHTTP2_CANCEL);
+    expect((await left).aborted).toBe(messages === Infinity);
+  });
+
+  test('is not cut when the client takes it within the grace', async () => {
+    const { socketPath } = await serveStream(20_000, 100);
+    const channel = openChannel({ address: `unix:${socketPath}` });
+    stops.push(() => channel.close());
+    const client = createRpcClient(ChangeServiceDefinition, channel);
+    let count = 0;
+    for await (const _message of client.watchVpcs({})) count += 1;
+    expect(count).toBe(100);
   });
 });
 

@@ -13,9 +13,10 @@ import { openTelemetryServerMiddleware } from 'nice-grpc-opentelemetry';
 import { HealthDefinition, HealthServiceImpl, HealthState } from 'nice-grpc-server-health';
 import { ServerReflection, ServerReflectionService } from 'nice-grpc-server-reflection';
 import { parseTimeout, timeoutMetadata, underDeadline } from './deadline.ts';
+import { currentHangUp, hangUpInterceptor } from './hang-up.ts';
 import { peerNameInterceptor } from './peer-name.ts';
 import { RpcError } from './rpc-error.ts';
-import type { BoundService, Surface } from './surface.ts';
+import type { BoundService, ServedCall, Surface } from './surface.ts';
 import { serverCredentials, serverOptions, type ServerTls } from './transport.ts';
 import { toWireError } from './wire-error.ts';
 
@@ -77,7 +78,8 @@ export async function startRpcServer<S extends Surface, Identity>(
       throw new Error(`${service.fullName} is not bound to the ${surface} surface`);
   }
   // grpc-js reads `interceptors` from the same object as its channel options.
-  const grpcOptions = { ...serverOptions(surface), interceptors: [peerNameInterceptor] };
+  const interceptors = [hangUpInterceptor, peerNameInterceptor];
+  const grpcOptions = { ...serverOptions(surface), interceptors };
   const server = createServer(grpcOptions)
     .use(openTelemetryServerMiddleware())
     .use(errorDetailsServerMiddleware)
@@ -87,7 +89,7 @@ export async function startRpcServer<S extends Surface, Identity>(
   server.add(HealthDefinition, HealthServiceImpl(health));
   const names = services.map((service) => service.fullName);
   server.add(ServerReflectionService, ServerReflection(readDescriptorSet(), names));
-  const adder: Pick<Server<{ identity: Identity }>, 'add'> = server.with(
+  const adder: Pick<Server<ServedCall<Identity>>, 'add'> = server.with(
     identityMiddleware(options.authenticate),
   );
   for (const service of services) service.addTo(adder);
@@ -149,9 +151,10 @@ function wireErrorOf(error: unknown, signal: AbortSignal): { wire: ServerError; 
 
 function identityMiddleware<Identity>(
   authenticate: (call: IncomingCall) => Promise<Identity>,
-): ServerMiddleware<{ identity: Identity }> {
+): ServerMiddleware<ServedCall<Identity>> {
   return async function* identify(call, context) {
+    const hangUpAfter = currentHangUp();
     const identity = await authenticate({ path: call.method.path, context });
-    return yield* call.next(call.request, { ...context, identity });
+    return yield* call.next(call.request, { ...context, identity, hangUpAfter });
   };
 }

@@ -11,12 +11,25 @@ import type {
   Server,
   ServiceImplementation,
 } from 'nice-grpc';
+import type { HangUpAfter } from './hang-up.ts';
 
 /** Who can reach a server: the world, the other services, or the users of this machine. */
 export type Surface = 'public' | 'internal' | 'local';
 
 /** What a handler gets besides the request. */
 export type RpcContext<Identity> = CallContext & { identity: Identity };
+
+/** What this package adds to the context of a call. */
+export interface ServedCall<Identity> {
+  /** Who calls. */
+  identity: Identity;
+  /**
+   * Gives the call so long to end, in milliseconds, and then cuts it, also while its client takes nothing: the call's
+   * signal is aborted, the handler's generator returned, what was not taken is dropped, and the client sees CANCELLED.
+   * For a service that ends a stream: the handler of a stream that is not read stands still and cannot return.
+   */
+  readonly hangUpAfter: HangUpAfter;
+}
 
 /** Packages of each surface. */
 interface SurfacePackages {
@@ -52,13 +65,13 @@ export interface BoundService<S extends Surface, Identity> {
   readonly surface: S;
   readonly fullName: string;
   /** Adds the service to a server whose middleware provides the identity. */
-  addTo(server: Pick<Server<{ identity: Identity }>, 'add'>): void;
+  addTo(server: Pick<Server<ServedCall<Identity>>, 'add'>): void;
 }
 
 /** Binds implementations to one surface. */
 export type Binder<S extends Surface, Identity> = <D extends DefinitionOn<S>>(
   definition: D,
-  implementation: ServiceImplementation<D, { identity: Identity }>,
+  implementation: ServiceImplementation<D, ServedCall<Identity>>,
 ) => BoundService<S, Identity>;
 
 /**

@@ -4,21 +4,24 @@ import type {
   ConnectRequest,
   ConnectResponse,
 } from '@nexodus/contracts/agent';
-import { unauthenticated } from '@nexodus/rpc';
+import { type ServedCall, unauthenticated } from '@nexodus/rpc';
 import type { Caller } from '../identity/caller.ts';
 import type { AgentSession } from './agent-session.ts';
 import type { AgentSessions } from './agent-sessions.ts';
 import { readHello } from './read-hello.ts';
 
 /** The handler of AgentService.Connect. */
-export type ConnectHandler = AgentServiceImplementation<{ identity: Caller }>['connect'];
+export type ConnectHandler = AgentServiceImplementation<ServedCall<Caller>>['connect'];
+
+/** What a device gets to take in what ends its stream; well below the 2 s in which a deleted one must be gone. */
+const FAREWELL_MS = 1_000;
 
 /** Makes the handler: Hello begins a session, which then speaks until one side ends the stream. */
 export function createConnect(
   sessions: Pick<AgentSessions, 'admission' | 'open'>,
   clock: Clock,
 ): ConnectHandler {
-  return async function* connect(requests, { identity, signal }) {
+  return async function* connect(requests, { identity, signal, hangUpAfter }) {
     if (identity.kind !== 'device') {
       throw unauthenticated('DEVICE_TOKEN_REQUIRED', 'only a device may open its stream');
     }
@@ -27,6 +30,7 @@ export function createConnect(
       const iterator = requests[Symbol.asyncIterator]();
       const hello = await readHello(iterator, clock);
       const session = await sessions.open(identity, hello, signal);
+      void session.over.then(() => hangUpAfter(FAREWELL_MS));
       yield* speak(session, { iterator, signal });
     } finally {
       leave();

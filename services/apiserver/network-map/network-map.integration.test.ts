@@ -1,10 +1,17 @@
+import { constants } from 'node:http2';
 import { systemClock } from '@nexodus/clock';
 import { eventually } from '@nexodus/clock/testing';
-import { GoodbyeReason, ViewKind } from '@nexodus/contracts/agent';
+import {
+  AgentServiceDefinition,
+  ConnectRequest,
+  GoodbyeReason,
+  ViewKind,
+} from '@nexodus/contracts/agent';
 import { bootstrapSchema, type Database, openDatabase } from '@nexodus/database';
 import { startTestPostgres, type TestPostgres } from '@nexodus/embedded-postgres/testing';
 import { startTestNats, type TestNats } from '@nexodus/messaging/testing';
 import { isRpcError, Status } from '@nexodus/rpc';
+import { openUnreadCall } from '@nexodus/rpc/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type ChangeLog, createChangeLog } from '../database/change-log.ts';
 import { initialSchema } from '../database/initial-schema.ts';
@@ -135,6 +142,26 @@ describe.each(messagings)('the network map, with messages %s', (_name, createMes
     replica.policy.isDown = false;
     await eventually(() => a.hostnames.join() === 'c');
     await everybodyAt(vpc, a);
+  });
+
+  test('a deleted device loses its stream within 2 s though it reads nothing of it', async () => {
+    const vpc = await createVpc();
+    const replica = await startReplica();
+    const watcher = connect(replica, await vpc.addDevice('watcher'));
+    const id = await vpc.addDevice('deaf');
+    const hello = { message: { $case: 'hello' as const, value: { capability: 1 } } };
+    const call = openUnreadCall({
+      socketPath: replica.publicSocket,
+      method: `/${AgentServiceDefinition.fullName}/Connect`,
+      request: ConnectRequest.encode(ConnectRequest.fromPartial(hello)).finish(),
+      metadata: { device: id },
+    });
+    cleanups.push(() => Promise.resolve(call.close()));
+    await eventually(() => watcher.peerStates.get(id)?.online === true);
+    const deletedAtMs = performance.now();
+    await vpc.deleteDevice(id);
+    expect(await call.ended).toBe(constants.NGHTTP2_CANCEL);
+    expect(performance.now() - deletedAtMs).toBeLessThan(2_000);
   });
 
   test('a device that returns unchanged gets a bookmark only, and a snapshot after a change', async () => {
