@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -183,6 +184,24 @@ describe('startEmbeddedPostgres', () => {
     const server = await startEmbeddedPostgres({ dataDir });
     await server.stop();
     expect(await readdir(join(dataDir, 'postgres'))).not.toContain('data.new');
+  });
+
+  test('runs as root of a user namespace that has no other user', async () => {
+    const script = `
+      import { startEmbeddedPostgres } from '${pathToFileURL(join(import.meta.dirname, 'index.ts')).href}';
+      import { Client } from '${import.meta.resolve('pg')}';
+      const server = await startEmbeddedPostgres({ dataDir: process.argv[1] });
+      const client = new Client(server.url());
+      await client.connect();
+      const { rows } = await client.query("SELECT pg_read_file('/proc/self/uid_map') AS map");
+      await client.end();
+      await server.stop();
+      console.log(rows[0].map.trim().split(/ +/).join(' '));
+    `;
+    const node = [process.execPath, '--input-type=module', '--eval', script, dataDir];
+    const command = ['--user', '--map-root-user', '--', ...node];
+    const { stdout } = await promisify(execFile)('unshare', command);
+    expect(stdout).toBe('60989 0 1\n');
   });
 
   test('puts the socket elsewhere where its path would be too long, and takes it away again', async () => {

@@ -5,6 +5,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 
 import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
+import { existsHere } from './id-map.ts';
 import { systemErrorCode } from './system-error.ts';
 
 /**
@@ -25,10 +26,16 @@ import { systemErrorCode } from './system-error.ts';
  * /etc/passwd gives it a name, because initdb asks for one. Data that belongs to some other unprivileged user already
  * keeps that user.
  *
+ * Root of a user namespace may have no other id to give: often it maps the one user that made it. There the last step
+ * is a user namespace of the server's own, in which that same user bears the server's id: the files need no new owner,
+ * the privileges end all the same.
+ *
+ *     unshare --mount -> mount --bind (the same) -> unshare --user --map-user ... -> postgres
+ *
  * Every program asks the kernel to be interrupted (SIGINT: fast shutdown) when the process that started it dies.
  */
 export interface ServerView {
-  /** The user that owns the cluster and runs the server. */
+  /** The user that owns the cluster and runs the server, as this process sees it. */
   readonly uid: number;
   /** That user's group. */
   readonly gid: number;
@@ -52,26 +59,33 @@ export interface ServerDirectories {
 /** In the range that systemd's UIDS-GIDS document lists as unused (60578-61183), for user and group alike. */
 const SERVER_ID = 60_989;
 
+const SERVER_ACCOUNT = 'nexodus-postgres';
+
 /** Directories of the Filesystem Hierarchy Standard that the server itself does not need. */
 const MOUNT_POINTS = ['/mnt', '/media', '/srv', '/opt'];
 
 const ENTER_VIEW = `
 set -e
-view=$1 binaries=$2 cluster=$3 socket=$4 id=$5
-shift 5
+view=$1 binaries=$2 cluster=$3 socket=$4 id=$5 how=$6
+shift 6
 mount -t tmpfs -o mode=0755,size=64k,nosuid,nodev tmpfs "$view"
 mkdir "$view/native" "$view/cluster" "$view/socket"
 mount --bind "$binaries" "$view/native"
 mount --bind "$cluster" "$view/cluster"
 mount --bind "$socket" "$view/socket"
-printf 'root:x:0:0::/:/bin/sh\\nnexodus-postgres:x:%s:%s::/:/bin/sh\\n' "\${id%:*}" "\${id#*:}" > "$view/passwd"
+printf 'root:x:0:0::/:/bin/sh\\n${SERVER_ACCOUNT}:x:%s:%s::/:/bin/sh\\n' "\${id%:*}" "\${id#*:}" > "$view/passwd"
 mount --bind "$view/passwd" /etc/passwd
 cd /
+if [ "$how" = map ]; then
+  exec unshare --user --map-user="\${id%:*}" --map-group="\${id#*:}" -- \\
+    setpriv --no-new-privs --pdeathsig INT -- "$@"
+fi
 exec setpriv --reuid "\${id%:*}" --regid "\${id#*:}" --clear-groups --no-new-privs --pdeathsig INT -- "$@"
 `;
 
 /**
- * Decides under which user PostgreSQL runs.
+ * Decides under which user PostgreSQL runs: this process's own or another. Its own can be root only where no other user
+ * id exists; then the server sees itself under another one.
  *
  * @throws EmbeddedPostgresError `NOT_PERMITTED` as root in a container that may not create mount namespaces, and for a
  * user without an account; `UNSUPPORTED_PLATFORM` without util-linux.
@@ -99,9 +113,8 @@ export async function chooseServerUser(
     );
   }
   await requireMountNamespaces();
-  return owner === undefined || owner.uid === 0
-    ? { uid: SERVER_ID, gid: SERVER_ID }
-    : { uid: owner.uid, gid: owner.gid };
+  if (owner !== undefined && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
+  return (await existsHere(SERVER_ID)) ? { uid: SERVER_ID, gid: SERVER_ID } : { uid, gid };
 }
 
 /** The view in which the chosen user finds `directories`. */
@@ -127,10 +140,13 @@ export function createServerView(
   }
   const { binaries, clusterDirectory, socketDirectory } = directories;
   const view = chooseMountPoint([binaries, clusterDirectory, socketDirectory]);
-  const places = [view, binaries, clusterDirectory, socketDirectory, `${user.uid}:${user.gid}`];
+  const isMappedInside = user.uid === 0;
+  const id = isMappedInside ? `${SERVER_ID}:${SERVER_ID}` : `${user.uid}:${user.gid}`;
+  const how = isMappedInside ? 'map' : 'become';
+  const places = [view, binaries, clusterDirectory, socketDirectory, id, how];
   return {
     ...user,
-    clientAccount: 'root',
+    clientAccount: isMappedInside ? SERVER_ACCOUNT : 'root',
     clusterDirectory: join(view, 'cluster'),
     socketDirectory: join(view, 'socket'),
     command: (program, args) => [
