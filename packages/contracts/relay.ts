@@ -2,4 +2,3 @@
 export * from './gen/nexodus/relay/v1/grant.ts';
 export type { ServerStreamingMethodResult } from './gen/nexodus/relay/v1/grant.ts';
 export * from './gen/nexodus/relay/v1/relay.ts';
-export * from './gen/nexodus/relay/v1/session.ts';

@@ -15,7 +15,7 @@ export interface AttachmentStatement {
   readonly passPayload: Uint8Array;
 }
 
-/** Signs the statement with the device key (relay.v1 Attachment), 64 bytes. */
+/** Signs the statement with the device key (relay.session.v1 Attachment), 64 bytes. */
 export function proveAttachment(statement: AttachmentStatement, key: DevicePrivateKey): Uint8Array {
   return key.sign(statementBytes(statement));
 }

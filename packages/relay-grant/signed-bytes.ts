@@ -6,5 +6,5 @@ export function signedBytes(label: string, ...parts: readonly Uint8Array[]): Uin
 /** What a grant's signature covers besides its payload (relay.v1 SignedGrant). */
 export const GRANT_LABEL = 'nexodus-relay-grant-v1';
 
-/** What an attachment's signature covers besides its fields (relay.v1 Attachment). */
+/** What an attachment's signature covers besides its fields (relay.session.v1 Attachment). */
 export const ATTACHMENT_LABEL = 'nexodus-relay-attach-v1';

@@ -19,7 +19,7 @@ export interface GrantDemands {
   readonly nowMs: number;
 }
 
-/** Why a grant is refused: the reasons of relay.v1 SessionService. */
+/** Why a grant is refused: the reasons of relay.session.v1 SessionService. */
 export type GrantRefusal =
   | 'GRANT_INVALID'
   | 'GRANT_KEY_UNKNOWN'

@@ -33,7 +33,7 @@ export interface ServedCall<Identity> {
 
 /** Packages of each surface. */
 interface SurfacePackages {
-  public: 'nexodus.api.v1' | 'nexodus.agent.v1';
+  public: 'nexodus.api.v1' | 'nexodus.agent.v1' | 'nexodus.relay.session.v1';
   internal:
     | 'nexodus.ipam.v1'
     | 'nexodus.policy.v1'
@@ -44,7 +44,7 @@ interface SurfacePackages {
 }
 
 const packagesOf: { readonly [S in Surface]: readonly SurfacePackages[S][] } = {
-  public: ['nexodus.api.v1', 'nexodus.agent.v1'],
+  public: ['nexodus.api.v1', 'nexodus.agent.v1', 'nexodus.relay.session.v1'],
   internal: [
     'nexodus.ipam.v1',
     'nexodus.policy.v1',
