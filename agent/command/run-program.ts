@@ -1,3 +1,4 @@
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { type Command, CommanderError } from 'commander';
 import type { CommandError } from './command-error.ts';
 import { ExitCode } from './exit-code.ts';
@@ -12,6 +13,8 @@ import { explainFailure } from './explain-failure.ts';
 export async function runProgram(program: Command, argv: readonly string[]): Promise<ExitCode> {
   // Warnings of libraries about Node's interfaces are for developers, not for the person at the terminal.
   process.noDeprecation = process.env.NEXODUS_DEBUG !== '1';
+  // What a connection fails of is said by the errors of calls; the library would print a line of its own besides.
+  if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   process.stdout.on('error', ignoreClosedPipe);
   makeErrorsOneLine(program, program.name());
   try {

@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { parseRegistrationKey, type RegistrationKey } from '@nexodus/device-identity';
 import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
+import { takeArgument } from '../command/take-argument.ts';
 
 /** Variable that carries a registration key. */
 const REGISTRATION_KEY_VARIABLE = 'NEXD_REG_KEY';
@@ -73,16 +74,6 @@ export function takeKeyArgument(argv: readonly string[]): {
   rest: readonly string[];
   key: string | undefined;
 } {
-  const rest: string[] = [];
-  let key: string | undefined;
-  for (let index = 0; index < argv.length; index += 1) {
-    const argument = argv[index] ?? '';
-    if (argument === '--') return { rest: [...rest, ...argv.slice(index)], key };
-    if (argument === '--reg-key' && index + 1 < argv.length) {
-      key = argv[index + 1];
-      index += 1;
-    } else if (argument.startsWith('--reg-key=')) key = argument.slice('--reg-key='.length);
-    else rest.push(argument);
-  }
-  return { rest, key };
+  const { rest, value } = takeArgument(argv, '--reg-key');
+  return { rest, key: value };
 }

@@ -17,6 +17,7 @@ import {
   openServiceConnection,
   type ServiceConnection,
 } from '../service-access/service-connection.ts';
+import { type ProxySettings, readProxySettings } from '../service-access/proxy-settings.ts';
 import { resolveTrust } from '../service-access/service-trust.ts';
 import { parseServiceUrl } from '../service-access/service-url.ts';
 import { readCredentialsFile, type ServiceAccountCredentials } from './credentials-file.ts';
@@ -28,6 +29,7 @@ export interface ServiceFlags {
   readonly ca?: string;
   readonly caSha256?: string;
   readonly credentials?: string;
+  readonly proxy?: string;
 }
 
 type Authorize = (path: string) => Promise<Readonly<Record<string, string>>>;
@@ -63,6 +65,11 @@ export function credentialsPath({ credentials }: ServiceFlags): string | undefin
   return path === '' ? undefined : path;
 }
 
+/** What goes through a proxy, by option and environment. @throws {CommandError} `usage` */
+export function proxiesOf({ proxy }: ServiceFlags): ProxySettings {
+  return readProxySettings(proxy, process.env);
+}
+
 /** Opens the way to the service that is meant, before any credential is used. */
 export async function openNamedService(
   flags: ServiceFlags,
@@ -78,7 +85,8 @@ export async function openNamedService(
   }
   const url = parseServiceUrl(text);
   const trust = { caFile: flags.ca, caSha256: flags.caSha256, storedCa: fallback.caPem };
-  return openServiceConnection(url, await resolveTrust(url, trust));
+  const proxies = proxiesOf(flags);
+  return openServiceConnection(url, await resolveTrust(url, trust, proxies), proxies);
 }
 
 async function openSession(
@@ -115,12 +123,14 @@ async function openLoginSession(flags: ServiceFlags) {
   const connection = await openNamedService(flags, { serviceUrl: origin, caPem: login.caPem });
   return {
     connection,
-    authorize: async () => ({ authorization: `Bearer ${await freshIdToken(origin)}` }),
+    authorize: async () => ({
+      authorization: `Bearer ${await freshIdToken(origin, connection.proxies)}`,
+    }),
   };
 }
 
 /** The id token of a login, refreshed where it is about to end. */
-async function freshIdToken(origin: string): Promise<string> {
+async function freshIdToken(origin: string, proxies: ProxySettings): Promise<string> {
   const path = loginStorePath(process.env);
   const found = (await readLogins(path)).services[origin];
   if (found !== undefined && isFresh(found)) return found.idToken;
@@ -131,7 +141,7 @@ async function freshIdToken(origin: string): Promise<string> {
     if (login?.refreshToken === undefined) throw loginEnded(origin);
     const { refreshUserTokens } = await import('../service-access/device-login.ts');
     const { issuer, caPem, refreshToken } = login;
-    const tokens = await refreshUserTokens({ issuer, caPem }, refreshToken);
+    const tokens = await refreshUserTokens({ issuer, caPem, proxies }, refreshToken);
     return { ...current, services: { ...current.services, [origin]: { ...login, ...tokens } } };
   });
   const login = logins.services[origin];

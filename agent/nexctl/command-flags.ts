@@ -13,6 +13,7 @@ export function addGlobalOptions(program: Command): void {
     .option('--service-url <url>', 'service, https://HOST:PORT (or NEXCTL_SERVICE_URL)')
     .option('--ca <file>', 'CA of the service, PEM')
     .option('--ca-sha256 <pin>', "SHA-256 fingerprint of the service's CA certificate")
+    .option('--proxy <url>', 'HTTP proxy to the service (or HTTPS_PROXY, NO_PROXY); "" for none')
     .option('--credentials <file>', 'service account to act as (or NEXCTL_CREDENTIALS)')
     .addOption(
       new Option('-o, --output <format>', 'form of the result')

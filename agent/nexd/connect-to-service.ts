@@ -16,7 +16,7 @@ import type { UpOptions } from './up-options.ts';
  * speaks against the service's certificate
  */
 export async function connectToService(
-  options: Pick<UpOptions, 'serviceUrl' | 'trust'>,
+  options: Pick<UpOptions, 'serviceUrl' | 'trust' | 'proxies'>,
   enrolment: Enrolment | undefined,
 ): Promise<ServiceConnection> {
   const text = options.serviceUrl ?? enrolment?.serviceUrl;
@@ -36,5 +36,6 @@ export async function connectToService(
     );
   }
   const trust = { ...options.trust, storedCa: enrolment?.caPem };
-  return openServiceConnection(url, await resolveTrust(url, trust));
+  const { proxies } = options;
+  return openServiceConnection(url, await resolveTrust(url, trust, proxies), proxies);
 }

@@ -12,6 +12,7 @@ import { WireGuardPrivateKey } from '@nexodus/wireguard';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createDataplane, createNames, type Dataplane, planDevice } from '../dataplane/index.ts';
 import { createMemoryHost, type MemoryHost } from '../dataplane/memory-host.ts';
+import { DIRECT } from '../service-access/proxy-settings.ts';
 import { openStateStore, type StateStore } from '../state/state-store.ts';
 import { connectDaemon, type DaemonConnection } from './control-socket.ts';
 import { runDaemon } from './daemon.ts';
@@ -90,6 +91,7 @@ function up(wish: Wish = {}) {
     options: {
       serviceUrl: service.url,
       trust: { caFile: service.caFile },
+      proxies: DIRECT,
       registrationKey: generateRegistrationKey(),
       interfaceName: 'nx0',
       stateDirectory: store.directory,

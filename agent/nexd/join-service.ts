@@ -73,7 +73,7 @@ async function logIn(options: JoinOptions): Promise<JoinCredential> {
   // Loaded when a person logs in: its libraries take longer to load than the rest of the program.
   const { chooseIssuer, logInByDevice } = await import('../service-access/device-login.ts');
   const issuer = chooseIssuer(info.issuers, options.issuer);
-  const target = { issuer, caPem: connection.caPem };
+  const target = { issuer, caPem: connection.caPem, proxies: connection.proxies };
   const { idToken } = await logInByDevice(target, prompt, signal);
   const client = createRpcClient(UserServiceDefinition, connection.channel, {
     authorize: () => Promise.resolve({ authorization: `Bearer ${idToken}` }),

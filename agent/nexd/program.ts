@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { addCompletion } from '../command/completion.ts';
 import { withTelemetry } from '../command/with-telemetry.ts';
 import { readRegistrationKey } from '../enrol/registration-key-source.ts';
+import { readProxySettings } from '../service-access/proxy-settings.ts';
 import { AGENT_VERSION } from './agent-version.ts';
 import { currentUser, defaultSocketPath, defaultStateDirectory } from './machine-paths.ts';
 import { runDown } from './run-down.ts';
@@ -34,6 +35,7 @@ interface UpFlags extends CommonOptions {
   serviceUrl?: string;
   ca?: string;
   caSha256?: string;
+  proxy?: string;
   regKeyFile?: string;
   regKey?: string;
   hostname?: string;
@@ -54,6 +56,7 @@ export function createNexdProgram(): Command {
     .option('--service-url <url>', 'service to join, https://HOST:PORT')
     .option('--ca <file>', 'CA of the service, PEM')
     .option('--ca-sha256 <pin>', "SHA-256 fingerprint of the service's CA certificate")
+    .option('--proxy <url>', 'HTTP proxy to the service (or HTTPS_PROXY, NO_PROXY); "" for none')
     .option('--reg-key-file <file>', 'file with a registration key; - for standard input')
     .option('--reg-key <key>', 'registration key (shown in the list of processes for a moment)')
     .option('--hostname <name>', "name in the VPC; default: this machine's")
@@ -104,6 +107,7 @@ async function up(flags: UpFlags): Promise<void> {
     ...pathsOf(flags),
     serviceUrl: flags.serviceUrl,
     trust: { caFile: flags.ca, caSha256: flags.caSha256 },
+    proxies: readProxySettings(flags.proxy, process.env),
     registrationKey,
     hostname: flags.hostname,
     organization: flags.organization,

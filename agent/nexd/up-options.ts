@@ -1,6 +1,7 @@
 import type { Clock } from '@nexodus/clock';
 import type { RegistrationKey } from '@nexodus/device-identity';
 import type { Logger } from '@nexodus/telemetry';
+import type { ProxySettings } from '../service-access/proxy-settings.ts';
 import type { TrustWish } from '../service-access/service-trust.ts';
 
 /** What `nexd up` is told. */
@@ -8,6 +9,8 @@ export interface UpOptions {
   /** Absent: the service that the device is enrolled with. */
   readonly serviceUrl?: string;
   readonly trust: Pick<TrustWish, 'caFile' | 'caSha256'>;
+  /** What goes through an HTTP proxy. */
+  readonly proxies: ProxySettings;
   /** Absent: a person logs in. */
   readonly registrationKey?: RegistrationKey;
   readonly hostname?: string;

@@ -5,9 +5,13 @@
 import { rootCertificates } from 'node:tls';
 import type { Issuer } from '@nexodus/contracts/api';
 import * as oidc from 'openid-client';
-import { Agent, fetch as undiciFetch } from 'undici';
+import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
 import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
+import { explainConnectFailure } from './explain-connect-failure.ts';
+import { ProxyError, openTunnel } from './open-tunnel.ts';
+import { type ProxySettings, proxyTo } from './proxy-settings.ts';
+import { parseServiceUrl } from './service-url.ts';
 
 /** Tokens of a person. Each opens what the person may do: never log, never store but where only the owner reads. */
 export interface UserTokens {
@@ -24,6 +28,8 @@ export interface LoginTarget {
   readonly issuer: Pick<Issuer, 'url' | 'clientId' | 'scopes'>;
   /** PEM; undefined: the system's only. */
   readonly caPem: string | undefined;
+  /** What of it goes through a proxy. */
+  readonly proxies: ProxySettings;
 }
 
 /** What the person must do. */
@@ -109,7 +115,7 @@ function scopesOf({ issuer }: LoginTarget): string[] {
   return issuer.scopes.length > 0 ? issuer.scopes : ['openid', 'email'];
 }
 
-async function discover({ issuer, caPem }: LoginTarget): Promise<oidc.Configuration> {
+async function discover({ issuer, caPem, proxies }: LoginTarget): Promise<oidc.Configuration> {
   const url = new URL(issuer.url);
   if (url.protocol !== 'https:') {
     throw new CommandError(
@@ -118,16 +124,16 @@ async function discover({ issuer, caPem }: LoginTarget): Promise<oidc.Configurat
       'The operator of the service must configure an https:// issuer',
     );
   }
-  const customFetch = trustingFetch(caPem);
+  const customFetch = trustingFetch(caPem, proxies);
   return oidc.discovery(url, issuer.clientId, undefined, oidc.None(), {
     [oidc.customFetch]: customFetch,
   });
 }
 
 /** A fetch that believes the service's CA besides the system's; an issuer may be under either. */
-function trustingFetch(caPem: string | undefined): oidc.CustomFetch {
+function trustingFetch(caPem: string | undefined, proxies: ProxySettings): oidc.CustomFetch {
   const ca = caPem === undefined ? undefined : [...rootCertificates, caPem];
-  const dispatcher = new Agent({ connect: { ca }, keepAliveTimeout: 1_000 });
+  const dispatcher = new Agent({ connect: tunnelling({ ca }, proxies), keepAliveTimeout: 1_000 });
   return async (url, options) => {
     const response = await undiciFetch(url, {
       method: options.method,
@@ -144,6 +150,35 @@ function trustingFetch(caPem: string | undefined): oidc.CustomFetch {
       headers: [...response.headers],
     });
   };
+}
+
+const HTTPS_PORT = 443;
+
+/** A connector that goes through the proxy to hosts that are not excepted. */
+function tunnelling(
+  options: buildConnector.BuildOptions,
+  proxies: ProxySettings,
+): buildConnector.connector {
+  const connect = buildConnector(options);
+  return (to, callback) => {
+    const destination = {
+      host: to.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: to.port === '' ? HTTPS_PORT : Number(to.port),
+    };
+    const proxy = proxyTo(proxies, destination);
+    if (proxy === undefined) {
+      connect(to, callback);
+      return;
+    }
+    void openTunnel(proxy, destination.host, destination.port).then(
+      (httpSocket) => connect({ ...to, httpSocket }, callback),
+      fail(callback),
+    );
+  };
+}
+
+function fail(callback: buildConnector.Callback): (error: Error) => void {
+  return (error) => callback(error, null);
 }
 
 function bodyOf(body: oidc.FetchBody): URLSearchParams | string | undefined {
@@ -188,7 +223,12 @@ function ended(message: string, cause: unknown): CommandError {
   return new CommandError(ExitCode.credentials, message, 'Log in again', { cause });
 }
 
-function explainLoginFailure({ issuer }: LoginTarget, cause: unknown): CommandError {
+function explainLoginFailure({ issuer, proxies }: LoginTarget, cause: unknown): CommandError {
+  const service = parseServiceUrl(new URL(issuer.url).origin);
+  const atFault = causesOf(cause).find(isOfConnection);
+  if (atFault !== undefined && proxyTo(proxies, service) !== undefined) {
+    return explainConnectFailure({ service, proxies }, atFault);
+  }
   const code = cause instanceof oidc.ResponseBodyError ? cause.error : undefined;
   const known = Object.entries(oauthErrors).find(([error]) => error === code);
   if (known !== undefined) return ended(known[1], cause);
@@ -199,4 +239,19 @@ function explainLoginFailure({ issuer }: LoginTarget, cause: unknown): CommandEr
     'Check that this machine reaches the issuer and believes its certificate',
     { cause },
   );
+}
+
+/** The error and what it says caused it, outermost first. */
+function causesOf(error: unknown): readonly unknown[] {
+  const chain: unknown[] = [];
+  for (let next = error; next instanceof Error && !chain.includes(next); next = next.cause)
+    chain.push(next);
+  return chain;
+}
+
+/** Errors of a proxy, of sockets and of TLS; those of the login libraries have codes of another form. */
+function isOfConnection(error: unknown): boolean {
+  if (error instanceof ProxyError) return true;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^(E[A-Z]+|ERR_(SSL|TLS)_\w+|\w*(CERT|VERIFY|SELF_SIGNED)\w*)$/.test(code);
 }

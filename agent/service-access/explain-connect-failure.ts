@@ -1,12 +1,23 @@
-import { connect } from 'node:tls';
 import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
-import { serverNameOf, type ServiceUrl } from './service-url.ts';
+import { connectTls } from './connect-tls.ts';
+import { explainProxyFailure } from './explain-proxy-failure.ts';
+import { ProxyError } from './open-tunnel.ts';
+import { type ProxySettings, proxyTo } from './proxy-settings.ts';
+import type { ServiceUrl } from './service-url.ts';
 
-const CONNECT_TIMEOUT_MS = 10_000;
+/** How a connection that did not come about was meant to be. */
+export interface Attempt {
+  readonly service: ServiceUrl;
+  readonly proxies: ProxySettings;
+  /** CA that was believed, PEM; undefined: the system's, or none was asked for. */
+  readonly caPem?: string;
+}
 
 /** Words why no connection to the service came about. Codes are those of Node and OpenSSL. */
-export function explainConnectFailure(service: ServiceUrl, cause: unknown): CommandError {
+export function explainConnectFailure(attempt: Attempt, cause: unknown): CommandError {
+  if (cause instanceof ProxyError) return explainProxyFailure(cause);
+  const { service } = attempt;
   const code = codeOf(cause);
   const at = service.origin;
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
@@ -21,7 +32,9 @@ export function explainConnectFailure(service: ServiceUrl, cause: unknown): Comm
     const remedy = 'Check the clock of this machine; if it is right, the service needs a new one';
     return untrusted(`The certificate of ${at} ${when}`, remedy, cause);
   }
-  if (/CERT|VERIFY|ISSUER|SELF_SIGNED|CHAIN/.test(code)) {
+  if (isUnknownIssuer(code)) {
+    const intercepted = explainInterception(attempt, cause);
+    if (intercepted !== undefined) return intercepted;
     return untrusted(
       `The certificate of ${at} is not signed by a CA that this machine believes`,
       "Name the service's CA with --ca FILE or --ca-sha256 PIN",
@@ -52,31 +65,41 @@ export function explainConnectFailure(service: ServiceUrl, cause: unknown): Comm
 
 /**
  * Finds out why calls to the service fail, by connecting as they do. Undefined where the connection itself is sound.
- *
- * @param caPem the CA that is believed; undefined: the system's
  */
-export async function diagnoseConnection(
-  service: ServiceUrl,
-  caPem: string | undefined,
-): Promise<CommandError | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect({
-      host: service.host,
-      port: service.port,
-      servername: serverNameOf(service),
-      ca: caPem,
-      ALPNProtocols: ['h2'],
-    });
-    const finish = (answer: CommandError | undefined): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.setTimeout(CONNECT_TIMEOUT_MS, () =>
-      finish(explainConnectFailure(service, { code: 'ETIMEDOUT' })),
-    );
-    socket.once('error', (error) => finish(explainConnectFailure(service, error)));
-    socket.once('secureConnect', () => finish(undefined));
-  });
+export async function diagnoseConnection(attempt: Attempt): Promise<CommandError | undefined> {
+  const { service, proxies, caPem } = attempt;
+  try {
+    (await connectTls(service, proxies, { caPem })).destroy();
+    return undefined;
+  } catch (error) {
+    return explainConnectFailure(attempt, error);
+  }
+}
+
+/** Behind a proxy, a certificate of somebody else than the service's own CA is the work of the proxy. */
+function explainInterception(
+  { service, proxies, caPem }: Attempt,
+  cause: unknown,
+): CommandError | undefined {
+  const proxy = proxyTo(proxies, service);
+  if (proxy === undefined) return undefined;
+  const through = `The certificate of ${service.origin} that comes through the proxy ${proxy.origin}`;
+  const exempt = `Let the proxy's operator exempt ${service.host} from inspection`;
+  return caPem === undefined
+    ? untrusted(
+        `${through} is not signed by a CA that this machine believes: the proxy intercepts TLS, or the service has a CA of its own`,
+        `Name the service's CA with --ca FILE or --ca-sha256 PIN. ${exempt}`,
+        cause,
+      )
+    : untrusted(
+        `${through} is not of the service's CA: the proxy intercepts TLS`,
+        `${exempt}; until then nothing is sent`,
+        cause,
+      );
+}
+
+function isUnknownIssuer(code: string): boolean {
+  return /CERT|VERIFY|ISSUER|SELF_SIGNED|CHAIN/.test(code);
 }
 
 function codeOf(cause: unknown): string {

@@ -1,9 +1,11 @@
+import { isIPv6 } from 'node:net';
 import type { Channel } from '@grpc/grpc-js';
 import { type GetServiceInfoResponse, ServiceInfoServiceDefinition } from '@nexodus/contracts/api';
 import { createRpcClient, openChannel, RpcError, Status } from '@nexodus/rpc';
 import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
 import { diagnoseConnection } from './explain-connect-failure.ts';
+import { type ProxySettings, proxyTo } from './proxy-settings.ts';
 import type { ServiceUrl } from './service-url.ts';
 
 /** A way to a service that this machine believes. */
@@ -11,6 +13,8 @@ export interface ServiceConnection {
   readonly url: ServiceUrl;
   /** CA that is believed, PEM; undefined: the system's. */
   readonly caPem: string | undefined;
+  /** What of it goes through a proxy, and what is opened besides it. */
+  readonly proxies: ProxySettings;
   readonly channel: Channel;
   /** Idempotent. */
   close(): void;
@@ -19,13 +23,32 @@ export interface ServiceConnection {
 /** What a client may differ from the service in time before its assertions are refused (protocol.md section 1). */
 const CLOCK_SKEW_LIMIT_MS = 60_000;
 
-/** Opens the way; nothing is sent before the first call. */
+/**
+ * Opens the way; nothing is sent before the first call.
+ *
+ * @throws {CommandError} `usage` for an IPv6 address behind a proxy: the library of the calls asks proxies only for names
+ * and IPv4 addresses
+ */
 export function openServiceConnection(
   url: ServiceUrl,
   caPem: string | undefined,
+  proxies: ProxySettings,
 ): ServiceConnection {
-  const channel = openChannel({ address: url.origin, tls: { ca: caPem } });
-  return { url, caPem, channel, close: () => channel.close() };
+  const proxy = proxyTo(proxies, url);
+  if (proxy !== undefined && isIPv6(url.host)) {
+    throw new CommandError(
+      ExitCode.usage,
+      `The service URL ${url.origin} is an IPv6 address, and a proxy is to be used`,
+      'Name the service by a host name, or its address in NO_PROXY',
+    );
+  }
+  const tunnel = proxy && {
+    host: proxy.host,
+    port: proxy.port,
+    credentials: proxy.exportCredentials(),
+  };
+  const channel = openChannel({ address: url.origin, tls: { ca: caPem }, proxy: tunnel });
+  return { url, caPem, proxies, channel, close: () => channel.close() };
 }
 
 /**
@@ -63,7 +86,7 @@ export async function checkService(
 
 /** Runs calls; where the service cannot be reached, the error says why as exactly as can be found out. */
 export async function explained<T>(
-  { url, caPem }: Pick<ServiceConnection, 'url' | 'caPem'>,
+  { url, caPem, proxies }: Pick<ServiceConnection, 'url' | 'caPem' | 'proxies'>,
   calls: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -73,7 +96,7 @@ export async function explained<T>(
     const isUnreachable =
       error.code === Status.UNAVAILABLE || error.code === Status.DEADLINE_EXCEEDED;
     const isForeign = error.code === Status.UNIMPLEMENTED || error.code === Status.UNKNOWN;
-    if (isUnreachable) throw (await diagnoseConnection(url, caPem)) ?? error;
+    if (isUnreachable) throw (await diagnoseConnection({ service: url, caPem, proxies })) ?? error;
     if (!isForeign) throw error;
     throw new CommandError(
       ExitCode.unreachable,

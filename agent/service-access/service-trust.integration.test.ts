@@ -12,6 +12,7 @@ import {
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ExitCode } from '../command/exit-code.ts';
 import { diagnoseConnection } from './explain-connect-failure.ts';
+import { DIRECT } from './proxy-settings.ts';
 import { resolveTrust } from './service-trust.ts';
 import { parseServiceUrl, type ServiceUrl } from './service-url.ts';
 
@@ -64,14 +65,14 @@ async function listen(server: Server): Promise<ServiceUrl> {
 
 test('a pin picks the CA out of what the service shows, and it is enough to connect', async () => {
   const pin = certificateFingerprint(ca.certificatePem);
-  const found = await resolveTrust(service, { caSha256: pin.toUpperCase() });
+  const found = await resolveTrust(service, { caSha256: pin.toUpperCase() }, DIRECT);
   expect(certificateFingerprint(found ?? '')).toBe(pin);
-  expect(await diagnoseConnection(service, found)).toBeUndefined();
+  expect(await diagnoseConnection({ service, caPem: found, proxies: DIRECT })).toBeUndefined();
 });
 
 test('a pin of another CA is an error that names both fingerprints', async () => {
   const pin = certificateFingerprint(otherCa.certificatePem);
-  const attempt = resolveTrust(service, { caSha256: pin, storedCa: ca.certificatePem });
+  const attempt = resolveTrust(service, { caSha256: pin, storedCa: ca.certificatePem }, DIRECT);
   await expect(attempt).rejects.toMatchObject({ exitCode: ExitCode.untrusted });
   await expect(attempt).rejects.toThrow(pin);
   await expect(attempt).rejects.toThrow(certificateFingerprint(ca.certificatePem));
@@ -80,22 +81,22 @@ test('a pin of another CA is an error that names both fingerprints', async () =>
 test('a CA that was stored under the same pin needs no connection', async () => {
   const gone = parseServiceUrl('https://127.0.0.1:1');
   const pin = certificateFingerprint(ca.certificatePem);
-  const found = await resolveTrust(gone, { caSha256: pin, storedCa: ca.certificatePem });
+  const found = await resolveTrust(gone, { caSha256: pin, storedCa: ca.certificatePem }, DIRECT);
   expect(found).toBe(ca.certificatePem);
 });
 
 test('a CA file is read; one without a certificate and an unreadable one are usage errors', async () => {
   const path = join(folder, 'ca.pem');
   writeFileSync(path, `text before\n${ca.certificatePem}`);
-  const found = await resolveTrust(service, { caFile: path });
-  expect(await diagnoseConnection(service, found)).toBeUndefined();
+  const found = await resolveTrust(service, { caFile: path }, DIRECT);
+  expect(await diagnoseConnection({ service, caPem: found, proxies: DIRECT })).toBeUndefined();
   writeFileSync(path, 'nothing');
   const usage = { exitCode: ExitCode.usage };
-  await expect(resolveTrust(service, { caFile: path })).rejects.toMatchObject(usage);
-  await expect(resolveTrust(service, { caFile: join(folder, 'none') })).rejects.toMatchObject(
-    usage,
-  );
-  await expect(resolveTrust(service, { caSha256: 'abc' })).rejects.toMatchObject(usage);
+  await expect(resolveTrust(service, { caFile: path }, DIRECT)).rejects.toMatchObject(usage);
+  await expect(
+    resolveTrust(service, { caFile: join(folder, 'none') }, DIRECT),
+  ).rejects.toMatchObject(usage);
+  await expect(resolveTrust(service, { caSha256: 'abc' }, DIRECT)).rejects.toMatchObject(usage);
 });
 
 test('another CA, another name, no TLS and nobody there are told apart', async () => {
@@ -103,7 +104,7 @@ test('another CA, another name, no TLS and nobody there are told apart', async (
     url: ServiceUrl,
     caPem: string | undefined,
   ): Promise<[number?, string?]> => {
-    const error = await diagnoseConnection(url, caPem);
+    const error = await diagnoseConnection({ service: url, caPem, proxies: DIRECT });
     return [error?.exitCode, error?.message];
   };
   const { untrusted, unreachable } = ExitCode;

@@ -1,10 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { type DetailedPeerCertificate, connect } from 'node:tls';
+import type { DetailedPeerCertificate } from 'node:tls';
 import { CommandError } from '../command/command-error.ts';
 import { ExitCode } from '../command/exit-code.ts';
 import { explainConnectFailure } from './explain-connect-failure.ts';
-import { serverNameOf, type ServiceUrl } from './service-url.ts';
+import { connectTls } from './connect-tls.ts';
+import { type ProxySettings, proxyTo } from './proxy-settings.ts';
+import type { ServiceUrl } from './service-url.ts';
 
 /** How a person says which CA to believe; at most one of the first two. */
 export interface TrustWish {
@@ -15,8 +17,6 @@ export interface TrustWish {
   /** CA that was believed before, PEM. */
   readonly storedCa?: string;
 }
-
-const CONNECT_TIMEOUT_MS = 10_000;
 
 /** A presented chain longer than this is not followed (RFC 5280 knows no limit; real chains have up to five). */
 const LONGEST_CHAIN = 10;
@@ -32,6 +32,7 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE---
 export async function resolveTrust(
   service: ServiceUrl,
   wish: TrustWish,
+  proxies: ProxySettings,
 ): Promise<string | undefined> {
   if (wish.caFile !== undefined && wish.caSha256 !== undefined) {
     throw new CommandError(ExitCode.usage, '--ca and --ca-sha256 exclude each other', 'Use one');
@@ -40,7 +41,7 @@ export async function resolveTrust(
   if (wish.caSha256 === undefined) return wish.storedCa;
   const pin = readPin(wish.caSha256);
   if (wish.storedCa !== undefined && hasFingerprint(wish.storedCa, pin)) return wish.storedCa;
-  return fetchPinnedCa(service, pin);
+  return fetchPinnedCa(service, pin, proxies);
 }
 
 async function readCaFile(path: string): Promise<string> {
@@ -91,8 +92,12 @@ function hasFingerprint(pem: string, pin: string): boolean {
 }
 
 /** Reads the chain that the service shows and picks the pinned certificate. */
-async function fetchPinnedCa(service: ServiceUrl, pin: string): Promise<string> {
-  const chain = await readPresentedChain(service);
+async function fetchPinnedCa(
+  service: ServiceUrl,
+  pin: string,
+  proxies: ProxySettings,
+): Promise<string> {
+  const chain = await readPresentedChain(service, proxies);
   const found = chain.find((certificate) => fingerprintOf(certificate) === pin);
   if (found?.ca === true) return found.toString();
   if (found !== undefined) {
@@ -102,34 +107,30 @@ async function fetchPinnedCa(service: ServiceUrl, pin: string): Promise<string> 
       "Give the fingerprint of the CA's certificate, which the service prints at its start",
     );
   }
-  const shown = chain.map((certificate) => fingerprintOf(certificate));
+  const shown = chain.map((certificate) => fingerprintOf(certificate)).at(-1) ?? 'of none';
+  const proxy = proxyTo(proxies, service);
   throw new CommandError(
     ExitCode.untrusted,
-    `The service at ${service.origin} shows a CA with the fingerprint ${shown.at(-1) ?? 'of none'}, not ${pin}`,
-    'Compare with what the service prints at its start; if they differ, somebody may be in between',
+    proxy === undefined
+      ? `The service at ${service.origin} shows a CA with the fingerprint ${shown}, not ${pin}`
+      : `Through the proxy ${proxy.origin}, ${service.origin} shows a CA with the fingerprint ${shown}, not ${pin}: unless the pin is wrong, the proxy intercepts TLS`,
+    proxy === undefined
+      ? 'Compare with what the service prints at its start; if they differ, somebody may be in between'
+      : `Compare with what the service prints at its start; if the pin is right, let the proxy's operator exempt ${service.host} from inspection`,
   );
 }
 
-async function readPresentedChain(service: ServiceUrl): Promise<X509Certificate[]> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host: service.host,
-      port: service.port,
-      servername: serverNameOf(service),
-      ALPNProtocols: ['h2'],
-      // Nothing is believed and nothing is sent on this connection: it only shows certificates to compare with the pin.
-      rejectUnauthorized: false,
-    });
-    socket.setTimeout(CONNECT_TIMEOUT_MS, () => {
-      socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
-    });
-    socket.once('error', (error) => reject(explainConnectFailure(service, error)));
-    socket.once('secureConnect', () => {
-      const chain = unroll(socket.getPeerCertificate(true));
-      socket.destroy();
-      resolve(chain);
-    });
+/** Nothing is believed and nothing is sent on this connection: it only shows certificates to compare with the pin. */
+async function readPresentedChain(
+  service: ServiceUrl,
+  proxies: ProxySettings,
+): Promise<X509Certificate[]> {
+  const socket = await connectTls(service, proxies, 'anybody').catch((error: unknown) => {
+    throw explainConnectFailure({ service, proxies }, error);
   });
+  const chain = unroll(socket.getPeerCertificate(true));
+  socket.destroy();
+  return chain;
 }
 
 function unroll(leaf: DetailedPeerCertificate): X509Certificate[] {

@@ -66,6 +66,17 @@ export interface ChannelTarget {
   address: string;
   /** Absent only for a unix socket that file permissions guard. */
   tls?: ClientTls;
+  /** HTTP proxy that opens the connection by CONNECT; the environment is not looked at. Not for an IPv6 address. */
+  proxy?: ChannelProxy;
+}
+
+/** An HTTP proxy. */
+export interface ChannelProxy {
+  /** Host name or IP address, without brackets. */
+  host: string;
+  port: number;
+  /** `user:password` for basic authentication. */
+  credentials?: string;
 }
 
 /**
@@ -73,10 +84,10 @@ export interface ChannelTarget {
  *
  * @throws when a network address has no TLS
  */
-export function openChannel({ address, tls }: ChannelTarget): Channel {
+export function openChannel({ address, tls, proxy }: ChannelTarget): Channel {
   const target = address.replace(/^https:\/\//, '').replace(/\/$/, '');
   if (tls === undefined && !target.startsWith('unix:')) throw new Error(`${address} needs TLS`);
-  return new Channel(target, channelCredentials(tls), {
+  return new Channel(proxy ? proxyTarget(proxy) : target, channelCredentials(tls), {
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
     'grpc.initial_reconnect_backoff_ms': 100,
@@ -88,6 +99,7 @@ export function openChannel({ address, tls }: ChannelTarget): Channel {
     'grpc.service_config_disable_resolution': 1,
     'grpc.use_local_subchannel_pool': 1,
     ...keepAlive,
+    ...(proxy && proxyOptions(target, proxy)),
     ...(tls?.serverName === undefined
       ? {}
       : {
@@ -95,6 +107,19 @@ export function openChannel({ address, tls }: ChannelTarget): Channel {
           'grpc.default_authority': tls.serverName,
         }),
   });
+}
+
+function proxyTarget({ host, port }: ChannelProxy): string {
+  return host.includes(':') ? `dns:[${host}]:${port}` : `dns:${host}:${port}`;
+}
+
+/** The library sets these itself where it finds a proxy in the environment, which is not where ours comes from. */
+function proxyOptions(target: string, { credentials }: ChannelProxy): ChannelOptions {
+  return {
+    'grpc.http_connect_target': `dns:${target}`,
+    'grpc.default_authority': target,
+    ...(credentials === undefined ? {} : { 'grpc.http_connect_creds': credentials }),
+  };
 }
 
 function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {

@@ -3,8 +3,9 @@ import { systemClock } from '@nexodus/clock';
 import type { Command } from 'commander';
 import { explainFailure } from '../../command/explain-failure.ts';
 import { checkService } from '../../service-access/service-connection.ts';
+import type { ProxySettings } from '../../service-access/proxy-settings.ts';
 import { parseServiceUrl } from '../../service-access/service-url.ts';
-import { openNamedService, withApi } from '../api-session.ts';
+import { openNamedService, proxiesOf, withApi } from '../api-session.ts';
 import { flagsOf } from '../command-flags.ts';
 import { changeLogins, type Login, loginStorePath, readLogins } from '../login-store.ts';
 import { printData, printLine } from '../print-resource.ts';
@@ -46,8 +47,8 @@ async function logIn(command: Command): Promise<void> {
     const info = await checkService(connection, () => systemClock.now());
     const { url, clientId, scopes } = chooseIssuer(info.issuers, flags.issuer);
     const issuer = { url, clientId, scopes };
-    const { caPem } = connection;
-    const tokens = await logInByDevice({ issuer, caPem }, (prompt) => {
+    const { caPem, proxies } = connection;
+    const tokens = await logInByDevice({ issuer, caPem, proxies }, (prompt) => {
       printLine(`Open ${prompt.verificationUrl} and enter the code ${prompt.userCode}`);
       if (prompt.completeUrl !== undefined) printLine(`or open ${prompt.completeUrl}`);
     });
@@ -65,6 +66,7 @@ async function logIn(command: Command): Promise<void> {
 async function logOut(command: Command): Promise<void> {
   const flags = flagsOf(command);
   const path = loginStorePath(process.env);
+  const proxies = proxiesOf(flags);
   const forgotten: { origin: string; login: Login }[] = [];
   await changeLogins(path, systemClock, (logins) => {
     const wanted = flags.serviceUrl ?? process.env.NEXCTL_SERVICE_URL ?? logins.current;
@@ -79,16 +81,19 @@ async function logOut(command: Command): Promise<void> {
     printLine('You were not logged in.');
     return;
   }
-  await endAtIssuer(done.login);
+  await endAtIssuer(done.login, proxies);
   printLine(`Logged out at ${done.origin}.`);
 }
 
 /** Who copied the file of logins must not be able to prolong one that its owner ended. */
-async function endAtIssuer({ issuer, caPem, refreshToken }: Login): Promise<void> {
+async function endAtIssuer(
+  { issuer, caPem, refreshToken }: Login,
+  proxies: ProxySettings,
+): Promise<void> {
   if (refreshToken === undefined) return;
   const { revokeUserTokens } = await import('../../service-access/device-login.ts');
   try {
-    await revokeUserTokens({ issuer, caPem }, refreshToken);
+    await revokeUserTokens({ issuer, caPem, proxies }, refreshToken);
   } catch (error) {
     const { message } = explainFailure(error);
     process.stderr.write(
