@@ -189,6 +189,7 @@ function refusal(error: unknown, issuer: TrustedIssuer, logger: Logger): RpcErro
     return unauthenticated('TOKEN_EXPIRED', 'the login has expired: log in again');
   if (
     error instanceof errors.JWTClaimValidationFailed &&
+    error.reason === 'check_failed' &&
     (error.claim === 'iat' || error.claim === 'nbf')
   ) {
     return unauthenticated(

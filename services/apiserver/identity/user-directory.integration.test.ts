@@ -1,31 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '@nexodus/clock';
-import { type Database, openDatabase } from '@nexodus/database';
-import { startTestPostgres, type TestPostgres } from '@nexodus/embedded-postgres/testing';
+import type { Database } from '@nexodus/database';
 import { createInProcessMessageBus } from '@nexodus/messaging';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openBootstrap } from '../bootstrap.ts';
 import { createChangeLog } from '../database/change-log.ts';
-import { initialSchema } from '../database/initial-schema.ts';
+import { startTestDatabase, type TestDatabase } from '../database/test-database.fixture.ts';
 import { putIpamOrder } from '../ipam/ipam-outbox.ts';
 import { createAuditLog } from './audit-log.ts';
 import { createUserDirectory, type UserDirectory } from './user-directory.ts';
 
 const bus = createInProcessMessageBus();
-let postgres: TestPostgres;
+let testDatabase: TestDatabase;
 let database: Database;
 let directory: UserDirectory;
 beforeAll(async () => {
-  postgres = await startTestPostgres();
-  database = openDatabase({
-    connection: await postgres.createDatabase(),
-    schema: 'apiserver',
-    applicationName: 'test',
-    clock: systemClock,
-    random: Math.random,
-  });
-  await database.knex.raw('CREATE SCHEMA apiserver');
-  await database.migrate([initialSchema]);
+  testDatabase = await startTestDatabase();
+  ({ database } = testDatabase);
   const part = { name: 'unused', start: async () => {}, stop: async () => {} };
   directory = createUserDirectory({
     database,
@@ -37,8 +28,7 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await database?.close();
-  await postgres?.stop();
+  await testDatabase?.stop();
   await bus.close();
 });
 

@@ -2,33 +2,21 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '@nexodus/clock';
 import { eventually } from '@nexodus/clock/testing';
 import { IpamServiceDefinition, type IpamServiceImplementation } from '@nexodus/contracts/ipam';
-import { type Database, openDatabase } from '@nexodus/database';
-import { startTestPostgres, type TestPostgres } from '@nexodus/embedded-postgres/testing';
+import type { Database } from '@nexodus/database';
 import { createInMemoryClient, failedPrecondition, invalidArgument } from '@nexodus/rpc';
 import { silentLogger } from '@nexodus/telemetry';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { initialSchema } from '../database/initial-schema.ts';
+import { startTestDatabase, type TestDatabase } from '../database/test-database.fixture.ts';
 import type { IpamOrder } from './ipam-orders.ts';
 import { createIpamOutbox } from './ipam-outbox.ts';
 
-let postgres: TestPostgres;
+let testDatabase: TestDatabase;
 let database: Database;
 beforeAll(async () => {
-  postgres = await startTestPostgres();
-  database = openDatabase({
-    connection: await postgres.createDatabase(),
-    schema: 'apiserver',
-    applicationName: 'test',
-    clock: systemClock,
-    random: Math.random,
-  });
-  await database.knex.raw('CREATE SCHEMA apiserver');
-  await database.migrate([initialSchema]);
+  testDatabase = await startTestDatabase();
+  ({ database } = testDatabase);
 });
-afterAll(async () => {
-  await database?.close();
-  await postgres?.stop();
-});
+afterAll(() => testDatabase?.stop());
 beforeEach(() => database.knex('ipam_outbox').delete());
 
 type Handlers = IpamServiceImplementation<{ identity: undefined }>;

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { ManualClock, systemClock } from '@nexodus/clock';
-import { type Database, openDatabase } from '@nexodus/database';
-import { startTestPostgres, type TestPostgres } from '@nexodus/embedded-postgres/testing';
+import { ManualClock } from '@nexodus/clock';
+import type { Database } from '@nexodus/database';
 import { createInProcessMessageBus } from '@nexodus/messaging';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createChangeLog } from '../database/change-log.ts';
-import { initialSchema } from '../database/initial-schema.ts';
+import { startTestDatabase, type TestDatabase } from '../database/test-database.fixture.ts';
 import { createAuditLog } from '../identity/audit-log.ts';
 import { insertOrganization } from '../identity/user-directory.ts';
 import type { ResourceDependencies } from './dependencies.ts';
@@ -13,24 +12,13 @@ import { createEphemeralDevices } from './ephemeral-devices.ts';
 import { insertVpc } from './vpc-creation.ts';
 
 const minuteMs = 60_000;
-let postgres: TestPostgres;
+let testDatabase: TestDatabase;
 let database: Database;
 beforeAll(async () => {
-  postgres = await startTestPostgres();
-  database = openDatabase({
-    connection: await postgres.createDatabase(),
-    schema: 'apiserver',
-    applicationName: 'test',
-    clock: systemClock,
-    random: Math.random,
-  });
-  await database.knex.raw('CREATE SCHEMA apiserver');
-  await database.migrate([initialSchema]);
+  testDatabase = await startTestDatabase();
+  ({ database } = testDatabase);
 });
-afterAll(async () => {
-  await database?.close();
-  await postgres?.stop();
-});
+afterAll(() => testDatabase?.stop());
 
 async function insertDevice(
   hostname: string,
