@@ -322,7 +322,7 @@ test('new endpoints are sent at once with a rising sequence; while no stream is 
   const sent = effects.flatMap(([, effect]) =>
     effect.kind === 'send' && effect.message.$case === 'localState' ? [effect.message.value] : [],
   );
-  expect(sent).toEqual([
+  expect(sent).toMatchObject([
     { sequence: 1n, endpoints },
     { sequence: 2n, endpoints: [] },
   ]);
