@@ -15,7 +15,7 @@ import {
   type VirtualHost,
   type VirtualNetwork,
 } from '@nexodus/netsim';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { accountCaller, type ApiCaller } from '../control-plane/callers.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
 import { labEnvironment, repositoryProgram } from '../lab/lab-environment.ts';
@@ -79,7 +79,7 @@ beforeEach(async () => {
   await mkdir(stateDir, { mode: 0o700 });
   attempt = {
     stateDir,
-    registrationKey: await newKey().catch(() => generateRegistrationKey().exportText()),
+    registrationKey: await newKey(),
     serviceUrl: audience,
     trust: ['--ca', join(folder, 'ca.pem')],
     more: [],
@@ -280,7 +280,16 @@ describe('the state directory', () => {
 });
 
 test('a database that is down', async () => {
-  await plane.stopDatabase();
+  const socket = join(attempt.stateDir, 'api.sock');
+  const serviceUrl = 'https://127.0.0.1:7445';
+  const own = await startControlPlane({ address: `unix:${socket}`, audience: serviceUrl });
+  onTestFinished(() => own.stop());
+  const caFile = join(attempt.stateDir, 'ca.pem');
+  await writeFile(caFile, own.caPem);
+  await exposeSocket(host, socket, 7445);
+  attempt.serviceUrl = serviceUrl;
+  attempt.trust = ['--ca', caFile];
+  await own.stopDatabase();
   await expectRefusal({ exitCode: 7, says: /database|not ready|try again/i });
 });
 
