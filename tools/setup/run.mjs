@@ -7,13 +7,12 @@
  * script (`npm run setup`) it prepares the Debian packages of the tests too and stops.
  */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { constants } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { generateContracts } from './generate.mjs';
 import { installDependencies, pinnedNode } from './install.mjs';
-import { printFailure, progress, SetupError } from './report.mjs';
+import { printFailure, SetupError } from './report.mjs';
+import { standInFor } from './stand-in.mjs';
 
 const OLDEST_NODE_MAJOR = 20;
 const root = resolve(fileURLToPath(new URL('../..', import.meta.url)));
@@ -29,7 +28,7 @@ try {
   await installDependencies(root);
   await generateContracts(root);
   const [script = 'tools/setup/debian.ts', ...args] = process.argv.slice(2);
-  handOver(resolve(root, script), args);
+  await handOver(resolve(root, script), args);
 } catch (error) {
   printFailure(error);
   process.exitCode = 1;
@@ -42,7 +41,7 @@ try {
  * @param {string} script
  * @param {string[]} args
  */
-function handOver(script, args) {
+async function handOver(script, args) {
   const child = spawn(pinnedNode(root), [script, ...args], {
     stdio: 'inherit',
     env: {
@@ -50,44 +49,13 @@ function handOver(script, args) {
       PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env['PATH'] ?? ''}`,
     },
   });
-  for (const signal of /** @type {NodeJS.Signals[]} */ ([
-    'SIGINT',
-    'SIGTERM',
-    'SIGHUP',
-    'SIGQUIT',
-  ])) {
-    process.on(signal, () => {
-      if (!terminalSends(signal)) child.kill(signal);
-    });
-  }
-  child.on('error', (error) => {
-    progress(
-      `the pinned Node cannot be started: ${error.message}. Delete node_modules and run the same command again.`,
-    );
-    process.exitCode = 1;
-  });
-  child.on('exit', (code, signal) => {
-    if (signal !== null) process.exitCode = 128 + constants.signals[signal];
-    else process.exitCode = code ?? 1;
-    process.exit();
-  });
-}
-
-/**
- * A terminal sends Ctrl-C to every process of its foreground group, so the child has it already; sending it on would
- * look like an impatient second Ctrl-C. Signals sent to this process alone (kill, a supervisor) are passed on.
- *
- * @param {NodeJS.Signals} signal
- */
-function terminalSends(signal) {
-  if (signal !== 'SIGINT' && signal !== 'SIGQUIT') return false;
   try {
-    // proc(5), /proc/pid/stat: after the command in parentheses: state ppid pgrp session tty_nr tpgid
-    const stat = readFileSync('/proc/self/stat', 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const [, , processGroup, , terminal, foregroundGroup] = fields;
-    return terminal !== '0' && processGroup === foregroundGroup;
-  } catch {
-    return process.stdin.isTTY === true;
+    process.exitCode = await standInFor(child, (signal) => child.kill(signal));
+  } catch (error) {
+    throw new SetupError(
+      `the pinned Node cannot be started: ${String(error)}`,
+      'Delete node_modules and run the same command again.',
+    );
   }
+  process.exit();
 }
