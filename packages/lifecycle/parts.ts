@@ -61,8 +61,8 @@ export async function startParts(
 }
 
 /**
- * Starts the parts, waits for SIGINT or SIGTERM, and stops them. A second signal while stopping ends the process at
- * once.
+ * Starts the parts, waits for SIGINT or SIGTERM, and stops them. A process that is asked to stop while it starts does so
+ * once the parts that there are have started, and never says that it is ready. A second signal ends the process at once.
  */
 export async function runParts(
   parts: readonly Part[],
@@ -79,7 +79,7 @@ export async function runParts(
   for (const signal of signals) process.on(signal, onSignal);
   try {
     const running = await startParts(parts, options.report);
-    options.ready?.();
+    if (count === 0) options.ready?.();
     await asked.promise;
     await running.stop();
   } finally {

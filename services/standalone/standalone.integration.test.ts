@@ -1,4 +1,5 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import {
   chmodSync,
   mkdtempSync,
@@ -12,8 +13,10 @@ import {
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { audienceOf } from '@nexodus/apiserver';
 import { certificateFingerprint } from '@nexodus/certificates';
+import { eventually } from '@nexodus/clock/testing';
 import {
   createClientAssertion,
   createProofOfPossession,
@@ -49,6 +52,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const stop of stops.splice(0).toReversed()) await stop();
+  // The PostgreSQL of a killed service writes until it has ended.
+  await eventually(() => processesIn(dataDir).length === 0, { timeoutMs: 60_000 });
   rmSync(parent, { recursive: true, force: true });
 });
 
@@ -59,12 +64,37 @@ const anyPorts = {
   NEXODUS_METRICS_LISTEN: '127.0.0.1:0',
 };
 
+/**
+ * Ports that are still free after a restart: below those that Linux gives to whoever asks for none in particular (ip(7),
+ * ip_local_port_range).
+ */
+async function keptPorts(): Promise<Record<string, string>> {
+  const api = `127.0.0.1:${await unaskedPort()}`;
+  const https = `127.0.0.1:${await unaskedPort()}`;
+  return { ...anyPorts, NEXODUS_API_LISTEN: api, NEXODUS_HTTPS_LISTEN: https };
+}
+
+async function unaskedPort(): Promise<number> {
+  const [lowest = ''] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split('\t');
+  const span = 10_000;
+  return eventually(async () => {
+    const port = Number(lowest) - 1 - randomInt(span);
+    const server = createServer();
+    await once(server.listen(port, '127.0.0.1'), 'listening');
+    await promisify(server.close.bind(server))();
+    return port;
+  });
+}
+
 function start(
   env: Readonly<Record<string, string>> = anyPorts,
   args: string[] = [],
 ): StandaloneProcess {
   const service = spawnStandalone({ NEXODUS_DATA_DIR: dataDir, ...env }, args);
-  onTestFailed(() => console.error(service.output(), service.errors()));
+  onTestFailed(() => {
+    const { exitCode, signalCode } = service.child;
+    console.error(service.output(), service.errors(), `exit ${exitCode}, signal ${signalCode}`);
+  });
   stops.push(() => service.end('SIGKILL'));
   return service;
 }
@@ -73,8 +103,6 @@ interface Printed {
   api: string;
   https: string;
   metrics: string;
-  /** Settings that give the next start the same addresses. */
-  env: Record<string, string>;
 }
 
 function printed(service: StandaloneProcess): Printed {
@@ -85,12 +113,7 @@ function printed(service: StandaloneProcess): Printed {
     string,
     string,
   ]; // three labels
-  const env = {
-    ...anyPorts,
-    NEXODUS_API_LISTEN: new URL(api).host,
-    NEXODUS_HTTPS_LISTEN: new URL(https).host,
-  };
-  return { api, https: new URL(https).origin, metrics, env };
+  return { api, https: new URL(https).origin, metrics };
 }
 
 function trusting(): typeof fetch {
@@ -155,15 +178,25 @@ function gatewayClient({ https }: Printed) {
   return { post, call, fetchIt };
 }
 
-/** Processes that have something to do with the data directory. */
+/**
+ * Processes that have something to do with the data directory. PostgreSQL of root has it in a mount namespace of its own,
+ * where its paths are others: it is known by the directory that it works in.
+ */
 function processesIn(directory: string): string[] {
+  const identity = (path: string): string | undefined => {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found && `${found.dev} ${found.ino}`;
+  };
+  const cluster = identity(join(directory, 'postgres', 'data'));
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
     .filter((name) => {
       try {
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8');
         return (
-          command.includes(directory) || readlinkSync(`/proc/${name}/cwd`).startsWith(directory)
+          command.includes(directory) ||
+          readlinkSync(`/proc/${name}/cwd`).startsWith(directory) ||
+          (cluster !== undefined && identity(`/proc/${name}/cwd`) === cluster)
         );
       } catch {
         return false;
@@ -184,7 +217,8 @@ async function vpcNames({ call }: ReturnType<typeof gatewayClient>): Promise<unk
 }
 
 test('a first start makes everything, and what it prints and writes is enough to log in and to call the API', async () => {
-  const service = start();
+  const env = await keptPorts();
+  const service = start(env);
   await service.ready();
   const facts = printed(service);
   const caPem = readFileSync(join(dataDir, 'ca.pem'), 'utf8');
@@ -261,7 +295,7 @@ test('a first start makes everything, and what it prints and writes is enough to
   expect(await service.end('SIGINT')).toBe(0);
   expect(processesIn(dataDir)).toEqual([]);
 
-  const again = start(facts.env);
+  const again = start(env);
   await again.ready();
   expect(printed(again)).toMatchObject({ api: facts.api, https: facts.https });
   const refreshed = await refreshTokenGrant(config, rest.refresh_token ?? '');
@@ -272,19 +306,29 @@ test('a first start makes everything, and what it prints and writes is enough to
 });
 
 test('a kill loses nothing that was acknowledged, and the next start recovers', async () => {
-  const service = start();
+  const env = await keptPorts();
+  const service = start(env);
   await service.ready();
   const facts = printed(service);
   expect(await gatewayClient(facts).call(createVpc, { name: 'kept' })).toMatchObject({
     status: 200,
   });
   expect(await service.end('SIGKILL')).toBe('SIGKILL');
-  const again = start(facts.env);
+  const again = start(env);
   await again.ready();
   const client = gatewayClient(printed(again));
   expect(await vpcNames(client)).toEqual(['default', 'kept']);
   expect(await client.call(createVpc, { name: 'made-after' })).toMatchObject({ status: 200 });
   expect(await again.end('SIGINT')).toBe(0);
+  expect(processesIn(dataDir)).toEqual([]);
+});
+
+test('asked to stop while it starts, it stops and never says that it is ready', async () => {
+  const service = start();
+  await eventually(() => service.output().includes('keys are there'), { timeoutMs: 60_000 });
+  expect(await service.end('SIGINT')).toBe(0);
+  expect(service.output()).toMatch(/stopped\n$/);
+  expect(service.output()).not.toContain('ready');
   expect(processesIn(dataDir)).toEqual([]);
 });
 

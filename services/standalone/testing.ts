@@ -69,7 +69,11 @@ export function spawnStandalone(
   const text = { output: '', errors: '' };
   child.stdout.on('data', (chunk: Buffer) => (text.output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (text.errors += chunk.toString()));
-  const ended = once(child, 'close').then(([code, signal]) => code ?? signal);
+  let isOver = false;
+  const ended = once(child, 'close').then(([code, signal]) => {
+    isOver = true;
+    return code ?? signal;
+  });
   return {
     child,
     output: () => text.output,
@@ -78,13 +82,12 @@ export function spawnStandalone(
     ready: () =>
       eventually(
         () => {
-          if (text.output.includes('Ctrl-C stops it.')) return;
-          if (child.exitCode !== null) return;
+          if (isOver || text.output.includes('Ctrl-C stops it.')) return;
           throw new Error(`not ready: ${text.output}${text.errors}`);
         },
         { timeoutMs: 90_000 },
       ).then(() => {
-        if (child.exitCode !== null) throw new Error(`it ended: ${text.errors}`);
+        if (isOver) throw new Error(`it ended: ${text.output}${text.errors}`);
       }),
     end: (signal) => {
       child.kill(signal);
