@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Part, startParts } from './parts.ts';
+import { type Part, runParts, startParts } from './parts.ts';
 
 function recorder(
   events: string[],
@@ -44,3 +44,13 @@ test('stopping twice stops once', async () => {
   await Promise.all([running.stop(), running.stop()]);
   expect(events).toEqual(['start a', 'stop a']);
 });
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'parts that %s reaches while they start are stopped and never called ready',
+  async (signal) => {
+    const events: string[] = [];
+    const asking = { ...recorder(events, 'a'), start: async () => void process.emit(signal) };
+    await runParts([asking, recorder(events, 'b')], { ready: () => events.push('ready') });
+    expect(events).toEqual(['start b', 'stop b', 'stop a']);
+  },
+);
