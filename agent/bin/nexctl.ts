@@ -6,4 +6,5 @@ import { hideProxyArgument } from '../service-access/hide-proxy-argument.ts';
 
 hideProxyArgument(process.argv, process.env);
 const run = () => runProgram(createNexctlProgram(), process.argv.slice(2));
-process.exitCode = await withTelemetry('nexctl', run);
+// A connection that is still tried, to where nothing answers, would keep the process for minutes.
+process.exit(await withTelemetry('nexctl', run));

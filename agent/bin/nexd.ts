@@ -6,4 +6,5 @@ import { hideProxyArgument } from '../service-access/hide-proxy-argument.ts';
 
 hideRegistrationKeyArgument(process.argv, process.env);
 hideProxyArgument(process.argv, process.env);
-process.exitCode = await runProgram(createNexdProgram(), process.argv.slice(2));
+// A connection that is still tried, to where nothing answers, would keep the process for minutes.
+process.exit(await runProgram(createNexdProgram(), process.argv.slice(2)));

@@ -97,7 +97,8 @@ function authorizationOf(proxy: HttpProxy): { 'proxy-authorization'?: string } {
   return { 'proxy-authorization': `Basic ${Buffer.from(credentials).toString('base64')}` };
 }
 
+/** Credentials that are wrong rather than missing are answered by some proxies with 401, as origin servers do. */
 function failureOf({ statusCode = 0 }: IncomingMessage): ProxyFailure {
-  if (statusCode === 407) return 'credentials';
+  if (statusCode === 407 || statusCode === 401) return 'credentials';
   return statusCode >= 400 && statusCode < 500 ? 'forbidden' : 'failed';
 }
