@@ -1,0 +1,5 @@
+import { udpLaneContract } from './udp-lane.contract.ts';
+
+udpLaneContract('nft');
+udpLaneContract('koffi');
+udpLaneContract('dgram');
