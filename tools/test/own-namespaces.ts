@@ -40,7 +40,11 @@ export async function whyNoNamespaces(): Promise<string | undefined> {
   const [program, ...args] = commandFor(['true']);
   return run(program, args).then(
     () => undefined,
-    (error: unknown) => String(error).trim().split('\n').at(-1),
+    // Without the command line, which is long.
+    (error: unknown) =>
+      String(error)
+        .replace(/^[^]* ended with \d+: /, '')
+        .replaceAll(/\s+/g, ' '),
   );
 }
 
