@@ -39,6 +39,11 @@ for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line) as PeerCommand; // the test wrote it
   if (command.do === 'bind') {
     const { name, address, port } = command;
+    const bound = sockets.get(name);
+    if (bound !== undefined) {
+      say({ says: 'bound', name, address, port: bound.address().port });
+      continue;
+    }
     const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
     socket.on('message', (message, from) => {
       const hex = message.toString('hex');
