@@ -42,6 +42,16 @@ test('what comes at the same time goes out in one piece, control frames first', 
   expect(written.map((bytes) => Buffer.from(bytes))).toEqual([expected]);
 });
 
+test('a burst does not wait for the others to be read', () => {
+  const { writer, flush, types } = build(200_000);
+  for (let count = 0; count < 5; count += 1) {
+    expect(writer.sendPackets(packet(count, 60_000))).toBe(0);
+  }
+  expect(types()).toEqual([0, 2]);
+  flush();
+  expect(types()).toEqual([4]);
+});
+
 test('one run alone is not copied', () => {
   const { writer, written, flush } = build();
   const run = packet(1);

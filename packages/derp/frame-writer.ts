@@ -64,7 +64,9 @@ export class FrameWriter {
   sendPackets(run: FrameRun): number {
     if (this.#isClosed) return 0;
     const dropped = this.#packets.push(run);
-    this.#flushSoon();
+    // A burst that is read at once must not fill the queue before the stream has had any of it.
+    if (this.#packets.bytes >= BATCH_BYTES) this.#flush();
+    else this.#flushSoon();
     return dropped;
   }
 

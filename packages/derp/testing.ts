@@ -40,16 +40,17 @@ export function createPlainPeer(stream: Duplex, head: Uint8Array = Buffer.alloc(
 }
 
 async function* framesOf(stream: Duplex, head: Uint8Array): AsyncGenerator<PlainFrame, undefined> {
-  let held = Buffer.from(head);
-  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
-    held = Buffer.concat([held, chunk as Buffer]); // a stream of bytes
+  const chunks = stream.iterator({ destroyOnReturn: false });
+  for (let held = Buffer.from(head); ;) {
     while (held.length >= 5 && held.length >= 5 + held.readUInt32BE(1)) {
       const end = 5 + held.readUInt32BE(1);
       yield { type: held.readUInt8(0), payload: held.subarray(5, end) };
       held = held.subarray(end);
     }
+    const { value, done } = await chunks.next();
+    if (done === true) return undefined;
+    held = Buffer.concat([held, value as Buffer]); // a stream of bytes
   }
-  return undefined;
 }
 
 /**
