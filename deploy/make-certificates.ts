@@ -44,7 +44,8 @@ const CERTIFICATE_DAYS = 397;
 
 /**
  * Writes `internal-ca.pem`, `internal-ca.key`, `<service>.pem` and `<service>.key` for each service and server,
- * `public-ca.pem`, `public-ca.key`, `public.pem`, `public.key` and `root-secret`, all 0600.
+ * `public-ca.pem`, `public-ca.key`, `public.pem`, `public.key`, the same for what the relay shows (`relay-public`), and
+ * `root-secret`, all 0600.
  *
  * @returns the fingerprint of the public authority, for `nexd up --ca-sha256`
  * @throws {PrepareError} when a file is there already or no public name was given
@@ -58,20 +59,26 @@ export async function makeCertificates(options: CertificatesOptions): Promise<st
     now,
     years: AUTHORITY_YEARS,
   });
-  const server = await issueServerCertificate({
-    ca: publicAuthority,
-    dnsNames: publicNames.filter((name) => isIP(name) === 0),
-    ipAddresses: publicNames.filter((name) => isIP(name) !== 0),
-    now,
-    days: CERTIFICATE_DAYS,
-  });
+  const issue = (): Promise<IssuedCertificate> =>
+    issueServerCertificate({
+      ca: publicAuthority,
+      dnsNames: publicNames.filter((name) => isIP(name) === 0),
+      ipAddresses: publicNames.filter((name) => isIP(name) !== 0),
+      now,
+      days: CERTIFICATE_DAYS,
+    });
+  const [server, relay] = [await issue(), await issue()];
+  // With the authority's own, which is not sent otherwise: `nexd up --ca-sha256` looks for it in what the service shows.
+  const chainOf = ({ certificatePem }: IssuedCertificate): string =>
+    `${certificatePem.trimEnd()}\n${publicAuthority.certificatePem}`;
   await writeSecretFiles(folder, {
     ...(await internalFiles(options)),
     'public-ca.pem': publicAuthority.certificatePem,
     'public-ca.key': publicAuthority.key.exportPem(),
-    // With the authority's own, which is not sent otherwise: `nexd up --ca-sha256` looks for it in what the service shows.
-    'public.pem': `${server.certificatePem.trimEnd()}\n${publicAuthority.certificatePem}`,
+    'public.pem': chainOf(server),
     'public.key': server.key.exportPem(),
+    'relay-public.pem': chainOf(relay),
+    'relay-public.key': relay.key.exportPem(),
     'root-secret': `${randomBytes(ROOT_SECRET_BYTES).toString('hex')}\n`,
   });
   return certificateFingerprint(publicAuthority.certificatePem);

@@ -1,7 +1,7 @@
 import { ManualClock } from '@nexodus/clock';
 import { type BusStatus, createInProcessMessageBus, type MessageBus } from '@nexodus/messaging';
 import { expect, test } from 'vitest';
-import { createHeartbeat } from './heartbeat.ts';
+import { createHeartbeat, HEARTBEAT_CALL_SUBJECT } from './heartbeat.ts';
 
 /** A bus that a test connects and disconnects; the in-process one never is. */
 function switchable() {
@@ -71,6 +71,13 @@ test('it beats when the bus is connected again, and from there in its rhythm', a
   switchTo('connected');
   clock.advance(12_000);
   expect(publishedAt).toEqual([0, 4_000, 14_000]);
+});
+
+test('it beats when somebody asks who is there', async () => {
+  const { bus, part, publishedAt } = beating([]);
+  await part.start();
+  bus.publish(HEARTBEAT_CALL_SUBJECT, new Uint8Array());
+  await expect.poll(() => publishedAt).toEqual([0, 0]);
 });
 
 test('it is still after its stop', async () => {

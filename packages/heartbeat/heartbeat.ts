@@ -1,9 +1,12 @@
 import type { Clock, Timer } from '@nexodus/clock';
 import type { Part } from '@nexodus/lifecycle';
-import type { MessageBus } from '@nexodus/messaging';
+import type { BusSubscription, MessageBus } from '@nexodus/messaging';
 
 /** Middle of the time between two heartbeats (stun.proto, relay.proto): whoever misses three calls an instance gone. */
 const INTERVAL_MS = 10_000;
+
+/** Whoever begins to listen to heartbeats publishes here, with any content, and hears of everybody at once. */
+export const HEARTBEAT_CALL_SUBJECT = 'nexodus.heartbeat.call';
 
 /** How much an interval may differ from the middle, so that instances started together drift apart. */
 const JITTER = 0.1;
@@ -22,13 +25,15 @@ export interface HeartbeatOptions {
 }
 
 /**
- * A part by which an instance says that it is there: at its start, every 9 to 11 s, and as soon as the bus is connected
- * (again), for what was told meanwhile is lost. After its stop it says nothing, and is missed.
+ * A part by which an instance says that it is there: at its start, every 9 to 11 s, when somebody asks for it
+ * (`HEARTBEAT_CALL_SUBJECT`), and as soon as the bus is connected (again), for what was told meanwhile is lost. After its
+ * stop it says nothing, and is missed.
  */
 export function createHeartbeat(options: HeartbeatOptions): Part {
   const { name, bus, subject, message, clock, random } = options;
   let timer: Timer | undefined;
   let unlisten: (() => void) | undefined;
+  let subscription: BusSubscription | undefined;
   const beat = (): void => {
     bus.publish(subject, message());
     timer?.cancel();
@@ -38,10 +43,12 @@ export function createHeartbeat(options: HeartbeatOptions): Part {
     name,
     start: async () => {
       unlisten = bus.onStatus((status) => status === 'connected' && beat());
+      subscription = bus.subscribe(HEARTBEAT_CALL_SUBJECT, beat);
       beat();
     },
     stop: async () => {
       unlisten?.();
+      subscription?.unsubscribe();
       timer?.cancel();
     },
   };

@@ -1,10 +1,58 @@
+import { isIP } from 'node:net';
+import { listenAddress } from '@nexodus/config';
 import { natsSettings, processSettings } from '@nexodus/service-process';
 import { z } from 'zod';
 
+const ipAddress = z.string().refine((text) => isIP(text) !== 0, {
+  message: 'must be an IP address, such as 192.0.2.1 or 2001:db8::1',
+});
+
+const onePerFamily = z
+  .array(ipAddress)
+  .refine((addresses) => new Set(addresses.map(isIP)).size === addresses.length, {
+    message: 'must hold at most one IPv4 and one IPv6 address',
+  });
+
+const port = z.int().min(1_024).max(65_535);
+
+/** Settings of the UDP lane. */
+const udpLaneConfig = z
+  .object({
+    /** Addresses of this machine that sessions get their ports on. */
+    addresses: onePerFamily.prefault(['127.0.0.1']),
+    /** Addresses that devices reach those at, where they differ (behind a NAT that keeps ports); of the same families. */
+    public_addresses: onePerFamily.default([]),
+    /** First port of sessions: each takes two of each family. */
+    first_port: port.default(20_000),
+    /** Last port of sessions. */
+    last_port: port.default(59_999),
+  })
+  .refine(({ first_port: first, last_port: last }) => first < last, {
+    message: 'last_port must be above first_port',
+  });
+
 /** Settings of the relay. */
 export const relayConfig = z.object({
+  /** Name by which devices know it, the same after a restart and no other relay's: letters, digits and hyphens. */
+  id: z
+    .string()
+    .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'must be a label, such as eu-1')
+    .default('relay'),
   /** Region that it tells agents it is in; empty for none. */
   region: z.string().max(63).default(''),
+  /** Where sessions are opened and the TLS lane is, over TLS: 443 is what firewalls let through. */
+  listen: listenAddress.prefault('127.0.0.1:8444'),
+  /** Origin that devices reach that at. Default: the address that it listens on. */
+  public_url: z.url({ protocol: /^https$/ }).optional(),
+  udp: udpLaneConfig.prefault({}),
+  limits: z
+    .object({
+      /** Devices that may be attached at once. */
+      attachments: z.int().min(1).max(1_000_000).default(10_000),
+      /** Sessions of one organization at once. */
+      sessions_per_organization: z.int().min(1).max(1_000_000).default(5_000),
+    })
+    .prefault({}),
 });
 
 /** Settings of the relay after validation. */
@@ -12,6 +60,13 @@ export type RelayConfig = z.output<typeof relayConfig>;
 
 /** Settings of a relay process. */
 export const relayProcessSettings = processSettings.extend({
-  relay: relayConfig.prefault({}),
+  relay: relayConfig.extend({
+    /** Certificate chain that devices are shown, PEM; of the CA that they trust the service by. */
+    certificate_file: z.string().min(1),
+    /** Its key, PEM. */
+    key_file: z.string().min(1),
+  }),
+  /** Internal server of the apiserver: `host:port`, `[ipv6]:port` or `unix:/path`. */
+  apiserver: z.object({ address: z.string().min(1) }),
   nats: natsSettings,
 });

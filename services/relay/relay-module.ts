@@ -1,17 +1,24 @@
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { Clock } from '@nexodus/clock';
-import { RelayHeartbeat, RelayServiceDefinition } from '@nexodus/contracts/relay';
+import {
+  type GrantServiceDefinition,
+  RelayHeartbeat,
+  RelayServiceDefinition,
+} from '@nexodus/contracts/relay';
 import { createHeartbeat } from '@nexodus/heartbeat';
 import type { Part } from '@nexodus/lifecycle';
 import type { MessageBus } from '@nexodus/messaging';
-import { createBinder, type ServiceIdentity } from '@nexodus/rpc';
+import { createBinder, type RpcClient, type ServerTls, type ServiceIdentity } from '@nexodus/rpc';
 import type { ServiceModule } from '@nexodus/service-process';
 import type { Logger } from '@nexodus/telemetry';
 import type { Meter } from '@opentelemetry/api';
-import { type Capacity, freeSessions, noLanes } from './core/capacity.ts';
+import { type Capacity, freeSessions } from './core/capacity.ts';
 import type { RelayConfig } from './relay-config.ts';
 import { observeRelay } from './relay-metrics.ts';
 import { createRelayService } from './relay-service.ts';
+import { createRelaySessions, type RelaySessions } from './sessions/relay-sessions.ts';
+import type { PairLane } from './sessions/pair-lane.ts';
 
 /** Where heartbeats go (relay.proto). */
 const HEARTBEAT_SUBJECT = 'nexodus.relay.heartbeat';
@@ -19,6 +26,10 @@ const HEARTBEAT_SUBJECT = 'nexodus.relay.heartbeat';
 /** What the relay is made of. */
 export interface RelayModuleOptions {
   readonly config: RelayConfig;
+  /** What devices are shown. */
+  readonly tls: Pick<ServerTls, 'certificate' | 'key'>;
+  /** The apiserver, which need not be reachable when the relay starts. */
+  readonly grants: Pick<RpcClient<typeof GrantServiceDefinition>, 'listGrantKeys' | 'watchPasses'>;
   /** Who opened it closes it after the module has stopped. */
   readonly bus: MessageBus;
   readonly clock: Clock;
@@ -28,16 +39,56 @@ export interface RelayModuleOptions {
   readonly meter: Meter;
 }
 
-/**
- * Builds the relay. It has its place, its contract and its heartbeat, and no lanes: it opens no socket, takes no session
- * and carries no packet, and its figures say so.
- */
+/** Builds the relay: sessions of pairs that the control plane granted, carried without a key that opens them. */
 export function createRelayModule(options: RelayModuleOptions): ServiceModule {
-  const { config, bus, clock, random, logger } = options;
-  const current = (): Capacity => noLanes;
-  observeRelay(options.meter, current);
+  const { config, logger, meter } = options;
+  const capacity = Math.floor((config.udp.last_port - config.udp.first_port + 1) / 2);
+  const sessions = createRelaySessions({
+    ...options,
+    relayId: config.id,
+    listen: config.listen,
+    limits: {
+      attachments: config.limits.attachments,
+      sessions: capacity,
+      sessionsPerTenant: config.limits.sessions_per_organization,
+    },
+    udpLane: withoutUdpLane,
+  });
+  const current = (): Capacity => ({ capacity, sessions: sessions.hub.counts.sessions });
+  observeRelay(meter, current);
+  const heartbeat = createRelayHeartbeat(options, { sessions, current });
+  let isServing = false;
+  const serving: Part = {
+    name: 'relay',
+    start: async () => {
+      logger.info({ capacity, port: sessions.port() }, 'relay started');
+      isServing = true;
+    },
+    stop: async () => {
+      isServing = false;
+    },
+  };
+  const bind = createBinder<'internal', ServiceIdentity>('internal');
+  return {
+    name: 'relay',
+    parts: [...sessions.parts, heartbeat, serving],
+    internalServices: [bind(RelayServiceDefinition, createRelayService(current))],
+    internalCallers: { [`/${RelayServiceDefinition.fullName}/*`]: ['apiserver'] },
+    checkReady: async () => {
+      if (!isServing) throw new Error('the relay has not started');
+    },
+  };
+}
+
+/** Until there is a UDP lane, every session goes by the TLS lane. */
+const withoutUdpLane: PairLane = { open: async () => undefined, close: () => {} };
+
+function createRelayHeartbeat(
+  { bus, clock, config, random }: RelayModuleOptions,
+  { current, sessions }: { sessions: RelaySessions; current: () => Capacity },
+): Part {
   const instanceId = randomUUID();
-  const heartbeat = createHeartbeat({
+  return createHeartbeat({
     name: 'relay heartbeat',
     bus,
     subject: HEARTBEAT_SUBJECT,
@@ -45,34 +96,21 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
       const told = RelayHeartbeat.fromPartial({
         instanceId,
         region: config.region,
-        freeSessions: BigInt(freeSessions(current())),
+        freeSessions: BigInt(sessions.hub.isDraining ? 0 : freeSessions(current())),
+        relayId: config.id,
+        url: publicUrl(config, sessions.port()),
+        draining: sessions.hub.isDraining,
       });
       return RelayHeartbeat.encode(told).finish();
     },
     clock,
     random,
   });
-  let isBeating = false;
-  const beating: Part = {
-    name: heartbeat.name,
-    start: async () => {
-      logger.info({ capacity: current().capacity }, 'relay started');
-      await heartbeat.start();
-      isBeating = true;
-    },
-    stop: async () => {
-      isBeating = false;
-      await heartbeat.stop();
-    },
-  };
-  const bind = createBinder<'internal', ServiceIdentity>('internal');
-  return {
-    name: 'relay',
-    parts: [beating],
-    internalServices: [bind(RelayServiceDefinition, createRelayService(current))],
-    internalCallers: { [`/${RelayServiceDefinition.fullName}/*`]: ['apiserver'] },
-    checkReady: async () => {
-      if (!isBeating) throw new Error('the relay has not started');
-    },
-  };
+}
+
+/** The origin that devices are told. */
+function publicUrl({ listen, public_url: named }: RelayConfig, port: number): string {
+  if (named !== undefined) return new URL(named).origin;
+  const host = isIP(listen.host) === 6 ? `[${listen.host}]` : listen.host;
+  return `https://${host}:${port}`;
 }

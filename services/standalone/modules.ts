@@ -3,6 +3,7 @@ import type { Clock } from '@nexodus/clock';
 import { ChangeServiceDefinition } from '@nexodus/contracts/event';
 import { IpamServiceDefinition } from '@nexodus/contracts/ipam';
 import { PolicyServiceDefinition } from '@nexodus/contracts/policy';
+import { GrantServiceDefinition } from '@nexodus/contracts/relay';
 import type { Database } from '@nexodus/database';
 import { createIpamModule } from '@nexodus/ipam';
 import { createPolicyModule } from '@nexodus/policy';
@@ -64,6 +65,7 @@ export function createModules(options: ModulesOptions): Modules {
     ipam: channel('apiserver', 'ipam'),
     policy: channel('apiserver', 'policy'),
     changes: channel('policy', 'apiserver'),
+    grants: channel('relay', 'apiserver'),
   };
   const frame = (module: string) => ({
     clock,
@@ -89,7 +91,16 @@ export function createModules(options: ModulesOptions): Modules {
       config: settings.policy,
       changes: createRpcClient(ChangeServiceDefinition, channels.changes),
     }),
-    relay: createRelayModule({ ...frame('relay'), config: settings.relay }),
+    relay: createRelayModule({
+      ...frame('relay'),
+      config: {
+        ...settings.relay,
+        listen: addresses.relay.listen,
+        public_url: addresses.relay.publicUrl,
+      },
+      tls: options.publicTls,
+      grants: createRpcClient(GrantServiceDefinition, channels.grants),
+    }),
     stun: createStunModule({
       ...frame('stun'),
       config: { ...settings.stun, listen: addresses.stun, public_addresses: addresses.stunPublic },

@@ -24,11 +24,14 @@ export interface ServiceAddresses {
   stun: ListenAddress[];
   /** Addresses that clients reach STUN at, where they differ. */
   stunPublic: ListenAddress[];
+  /** The relay's public listener. */
+  relay: PublicAddress;
   metrics: ListenAddress;
 }
 
 const httpsPort = 8_443;
 const stunPort = 3_478;
+const relayPort = 8_444;
 
 /**
  * Completes the addresses by those that the settings leave open, and makes sure that each is free.
@@ -43,6 +46,12 @@ export async function resolveAddresses(settings: StandaloneSettings): Promise<Se
     'https',
     httpsListen,
     settings.https.public_url ?? sameHost(api, httpsListen),
+  );
+  const relayListen = settings.relay.listen ?? { host, port: relayPort };
+  const relay = await publicAddress(
+    'relay',
+    relayListen,
+    settings.relay.public_url ?? sameHost(api, relayListen),
   );
   const stun: ListenAddress[] = [];
   for (const listen of settings.stun.listen ?? defaultStun(host)) {
@@ -61,12 +70,13 @@ export async function resolveAddresses(settings: StandaloneSettings): Promise<Se
     https,
     stun,
     stunPublic: publicStun(settings, api, stun),
+    relay,
     metrics: { ...settings.metrics.listen, port: metricsPort },
   };
 }
 
 async function publicAddress(
-  part: 'api' | 'https',
+  part: 'api' | 'https' | 'relay',
   listen: ListenAddress,
   publicUrl: string | undefined,
 ): Promise<PublicAddress> {
@@ -118,8 +128,8 @@ export function isOpenToOthers({ api }: ServiceAddresses): boolean {
 }
 
 /** Names and addresses that the public certificate must hold. */
-export function certificateHosts({ api, https }: ServiceAddresses): string[] {
-  const named = [api, https].flatMap(({ listen, publicUrl }) => [
+export function certificateHosts({ api, https, relay }: ServiceAddresses): string[] {
+  const named = [api, https, relay].flatMap(({ listen, publicUrl }) => [
     listen.host,
     new URL(publicUrl).hostname.replace(/^\[(.*)\]$/, '$1'),
   ]);

@@ -38,7 +38,7 @@ const standaloneSettings = z.object({
     .object({ listen: listenAddress.optional(), public_url: publicUrl.optional() })
     .prefault({}),
   stun: stunConfig.extend({ listen: stunConfig.shape.listen.unwrap().optional() }).prefault({}),
-  relay: relayConfig.prefault({}),
+  relay: relayConfig.extend({ listen: listenAddress.optional() }).prefault({}),
   ipam: ipamConfig.prefault({}),
   policy: policyConfig.prefault({}),
   /** A PostgreSQL of yours, as a role that may make roles and schemas; replaces the embedded one. */

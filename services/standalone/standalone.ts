@@ -205,10 +205,10 @@ function parts(options: StandaloneOptions, service: Service): Part[] {
   return [
     ...issuer.parts,
     ...ipam.parts,
-    ...relay.parts,
-    ...stun.parts,
     ...apiserver.parts,
     server,
+    ...relay.parts,
+    ...stun.parts,
     ...policy.parts,
     ...httpsParts(options, service),
     health,

@@ -5,7 +5,7 @@ import {
   RegistrationKeyServiceDefinition,
   VpcServiceDefinition,
 } from '@nexodus/contracts/api';
-import { GrantPayload, RelayHeartbeat, type SignedGrant } from '@nexodus/contracts/relay';
+import { type GrantPayload, RelayHeartbeat, type SignedGrant } from '@nexodus/contracts/relay';
 import { parseEd25519PublicKey } from '@nexodus/device-identity';
 import { createInProcessMessageBus, type MessageBus } from '@nexodus/messaging';
 import { verifyGrant } from '@nexodus/relay-grant';

@@ -123,20 +123,27 @@ describe.each(everyService)('the container %s', (name, service) => {
   });
 });
 
+/** Keys of what services show to the outside. */
+const shownKeys = new Map([
+  ['apiserver', ['public.key']],
+  ['relay', ['relay-public.key']],
+]);
+
 test('each service gets its own key and nobody gets the key of an authority', () => {
   for (const name of internalServices) {
     const keys = secretsOf(services[name]!).filter((secret) => secret.endsWith('.key'));
-    expect(keys).toEqual(name === 'apiserver' ? ['apiserver.key', 'public.key'] : [`${name}.key`]);
+    expect(keys).toEqual([`${name}.key`, ...(shownKeys.get(name) ?? [])]);
   }
   expect(Object.keys(secrets).filter((name) => name.endsWith('-ca.key'))).toEqual([]);
 });
 
-test('what is published is the API, the issuer and STUN, and their containers alone have a way out', () => {
+test('what is published is the API, the issuer, STUN and the relay, and their containers alone have a way out', () => {
   const published = everyService.filter(([, { ports }]) => ports.length > 0);
   expect(Object.fromEntries(published.map(([name, { ports }]) => [name, ports]))).toEqual({
     keycloak: ['8443:8443'],
     apiserver: ['7443:7443'],
     stun: ['3478:3478/udp'],
+    relay: ['443:8444', '20000-20399:20000-20399/udp'],
   });
   const withWayOut = everyService.filter(([, service]) => networksOf(service).includes('public'));
   expect(withWayOut.map(([name]) => name)).toEqual(published.map(([name]) => name));

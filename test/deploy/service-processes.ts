@@ -176,7 +176,14 @@ function environmentOf(
       NEXODUS_STUN_LISTEN: JSON.stringify([`${urlHost(ground.publicHost)}:0`]),
       NEXODUS_STUN_PUBLIC_ADDRESSES: '[]',
     }),
-    relay: () => natsOf('relay', ground),
+    relay: () => ({
+      ...natsOf('relay', ground),
+      NEXODUS_APISERVER_ADDRESS: `127.0.0.1:${portOf(ground, 'apiserver')}`,
+      NEXODUS_RELAY_LISTEN: `${urlHost(ground.publicHost)}:0`,
+      NEXODUS_RELAY_CERTIFICATE_FILE: join(secrets, 'relay-public.pem'),
+      NEXODUS_RELAY_KEY_FILE: join(secrets, 'relay-public.key'),
+      NEXODUS_RELAY_UDP_ADDRESSES: JSON.stringify([ground.publicHost]),
+    }),
   }[name]();
   return { ...own, ...particular, ...options.environment?.[name] };
 }

@@ -25,6 +25,7 @@ export const startSeparateServices: LabServiceStarter = async (place) => {
     environment: {
       apiserver: { NEXODUS_API_LISTEN: `unix:${socketPath}` },
       stun: { NEXODUS_STUN_LISTEN: '["127.0.0.1:0"]' },
+      relay: { NEXODUS_RELAY_LISTEN: '127.0.0.1:0' },
     },
   });
   try {

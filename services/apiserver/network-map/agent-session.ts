@@ -66,8 +66,8 @@ export interface AgentSessionOptions {
   readonly announcer: SessionAnnouncer;
   readonly notebook: Pick<SessionNotebook, 'add'>;
   readonly stateOf: (deviceId: string) => PeerState | undefined;
-  /** The relays and STUN servers there are. */
-  readonly reachability: () => ReachabilityMap;
+  /** The relays and STUN servers there are; undefined while that is not known. */
+  readonly reachability: () => ReachabilityMap | undefined;
   /** Called once, when the session is over. */
   readonly ended: (session: AgentSession) => void;
 }
@@ -282,9 +282,10 @@ export class AgentSession {
   }
 
   *#dueReachability(): Generator<Message> {
-    if (this.#isOver || !this.#isReachabilityNews) return;
+    const value = this.#options.reachability();
+    if (this.#isOver || !this.#isReachabilityNews || value === undefined) return;
     this.#isReachabilityNews = false;
-    yield { $case: 'reachabilityMap', value: this.#options.reachability() };
+    yield { $case: 'reachabilityMap', value };
     this.#options.metrics.sent('reachability');
   }
 

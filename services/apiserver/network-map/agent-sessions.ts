@@ -33,8 +33,8 @@ export interface AgentSessionsOptions {
   readonly trackers: Pick<VpcTrackers, 'require' | 'get'>;
   readonly notebook: Pick<SessionNotebook, 'add'>;
   readonly presence: { stateOf(vpcId: string, deviceId: string): PeerState | undefined };
-  /** The relays and STUN servers there are. */
-  readonly reachability: () => ReachabilityMap;
+  /** The relays and STUN servers there are; undefined while that is not known. */
+  readonly reachability: () => ReachabilityMap | undefined;
   readonly softState: Pick<SoftStateStore, 'put' | 'delete'>;
   readonly bus: Pick<MessageBus, 'publish' | 'subscribe'>;
   readonly clock: Clock;

@@ -56,7 +56,7 @@ export interface NetworkMapOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** The relays and STUN servers that devices are told of; `reachabilityChanged` says that there are others. */
-  readonly reachability: () => ReachabilityMap;
+  readonly reachability: () => ReachabilityMap | undefined;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly settings: NetworkMapSettings;

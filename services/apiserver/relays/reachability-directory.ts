@@ -5,6 +5,7 @@ import { StunHeartbeat } from '@nexodus/contracts/stun';
 import type { Part } from '@nexodus/lifecycle';
 import type { BusMessage, MessageBus } from '@nexodus/messaging';
 import type { Logger } from '@nexodus/telemetry';
+import { HEARTBEAT_CALL_SUBJECT } from '@nexodus/heartbeat';
 import { Reachability } from '../core/relays/reachability.ts';
 
 /** How often who fell silent is looked for. */
@@ -12,17 +13,21 @@ const REVIEW_MS = 3_000;
 
 /** What the directory needs. */
 export interface ReachabilityDirectoryOptions {
-  readonly bus: Pick<MessageBus, 'subscribe'>;
+  readonly bus: Pick<MessageBus, 'onStatus' | 'publish' | 'subscribe'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called when something is different for devices. */
   readonly changed: () => void;
 }
 
+/** Who is there has answered by then. */
+const SETTLE_MS = 1_000;
+
 /** The relays and STUN servers that this replica hears of. */
 export interface ReachabilityDirectory {
   readonly part: Part;
-  map(): ReachabilityMap;
+  /** Who is there; undefined so long after the start as that is not known. */
+  map(): ReachabilityMap | undefined;
 }
 
 /** Listens to the heartbeats of relays and STUN servers (relay.proto, stun.proto). */
@@ -33,9 +38,11 @@ export function createReachabilityDirectory(
   const known = new Reachability();
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
+  let isSettled = false;
+  const call = (): void => void bus.publish(HEARTBEAT_CALL_SUBJECT, new Uint8Array());
   const listen = (subject: string, hear: (data: Uint8Array) => boolean): (() => void) => {
     const handle = ({ data }: BusMessage): void => {
-      if (hear(data)) changed();
+      if (hear(data) && isSettled) changed();
     };
     const onError = (error: unknown): void =>
       logger.warn({ error, subject }, 'a heartbeat could not be understood');
@@ -44,6 +51,9 @@ export function createReachabilityDirectory(
   };
   const leaves: (() => void)[] = [];
   const keepReviewing = async (): Promise<void> => {
+    await clock.wait(SETTLE_MS, stopping.signal);
+    isSettled = true;
+    changed();
     while (!stopping.signal.aborted) {
       await clock.wait(REVIEW_MS, stopping.signal);
       if (known.forgetSilent(clock.monotonicMs())) changed();
@@ -61,6 +71,8 @@ export function createReachabilityDirectory(
           known.hearStun(StunHeartbeat.decode(data), nowMs()),
         ),
       );
+      leaves.push(bus.onStatus((status) => status === 'connected' && call()));
+      call();
       running = keepReviewing();
     },
     stop: async () => {
@@ -69,5 +81,5 @@ export function createReachabilityDirectory(
       await running;
     },
   };
-  return { part, map: () => known.map };
+  return { part, map: () => (isSettled ? known.map : undefined) };
 }

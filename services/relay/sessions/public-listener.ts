@@ -6,7 +6,6 @@
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { Part } from '@nexodus/lifecycle';
 import type { ServerTls } from '@nexodus/rpc';
@@ -17,8 +16,8 @@ export interface PublicListenerOptions {
   readonly host: string;
   readonly port: number;
   readonly tls: Pick<ServerTls, 'certificate' | 'key'>;
-  /** Path of the gRPC server's unix socket. */
-  readonly grpcSocket: string;
+  /** Path of the gRPC server's unix socket, once it has started. */
+  readonly grpcSocket: () => string;
   /** Takes over a connection that asks for an upgrade. */
   readonly handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
 }
@@ -57,7 +56,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
-    if (socket.alpnProtocol === 'h2') void forward(socket, grpcSocket);
+    if (socket.alpnProtocol === 'h2') forward(socket, grpcSocket());
     else http.emit('connection', socket);
   });
   const part: Part = {
@@ -79,10 +78,12 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   return { part, port: () => portOf(server.address()) };
 }
 
-async function forward(socket: TLSSocket, path: string): Promise<void> {
+function forward(socket: TLSSocket, path: string): void {
   const inner = connect({ path });
-  const both = [pipeline(socket, inner), pipeline(inner, socket)];
-  await Promise.allSettled(both);
+  inner.on('error', () => inner.destroy());
+  inner.on('close', () => socket.destroy());
+  socket.on('close', () => inner.destroy());
+  socket.pipe(inner).pipe(socket);
 }
 
 function portOf(address: ReturnType<ReturnType<typeof createTlsServer>['address']>): number {
