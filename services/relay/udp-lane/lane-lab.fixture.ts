@@ -175,14 +175,23 @@ export class LaneLab {
     this.folder = parts.folder;
   }
 
-  static async open(): Promise<LaneLab> {
+  /** `narrowBytes`: beta is behind a router whose link to it takes packets of at most so many bytes. */
+  static async open({ narrowBytes }: { narrowBytes?: number } = {}): Promise<LaneLab> {
     const network = await createVirtualNetwork();
-    const segment = await network.switch('net', { ipv4: '203.0.113.0/24', ipv6: '2001:db8::/64' });
+    const near = await network.switch('net', { ipv4: '203.0.113.0/24', ipv6: '2001:db8::/64' });
+    const far = await network.switch('far', { ipv4: '198.51.100.0/24', ipv6: '2001:db8:1::/64' });
     const [relay, ...others] = await Promise.all(
       ['relay', 'alpha', 'beta', 'stranger'].map((name) =>
-        network.host(name, [{ switch: segment }]),
+        network.host(name, [{ switch: name === 'beta' && narrowBytes !== undefined ? far : near }]),
       ),
     );
+    if (narrowBytes !== undefined) {
+      const attachments = [near, far].map((segment) => ({ switch: segment, isGateway: true }));
+      const router = await network.host('router', attachments, { forwarding: true });
+      const mtu = String(narrowBytes);
+      await router.run('ip', ['link', 'set', 'eth1', 'mtu', mtu]);
+      await others[1]?.run('ip', ['link', 'set', 'eth0', 'mtu', mtu]);
+    }
     const peers = await Promise.all(
       others.map(async (host) => new Peer(host, await startNode(host, './peer.fixture.ts'))),
     );

@@ -212,7 +212,7 @@ export class LaneProgram implements UdpHandlers {
       this.#post({ kind: 'roamed', sessionId, side: event.side });
       return;
     }
-    session.isRefused = false;
+    session.failure = undefined;
     const keeper = this.#offload.keeper;
     if (keeper === undefined) session.carriage = carriageWithoutOffload(session);
     else keeper.update(session, nowMs);
@@ -220,11 +220,11 @@ export class LaneProgram implements UdpHandlers {
   }
 
   #statistics(nowMs: number): UdpLaneStatistics {
-    const carriedBy = { kernel: 0, families: 0, offload: 0, refused: 0 };
+    const carriedBy = { kernel: 0, families: 0, narrow: 0, offload: 0, refused: 0 };
     let carried = this.#endedBytes;
+    this.#offload.keeper?.countSome(nowMs);
     for (const session of this.#sessions.values()) {
       if (session.carriage !== 'nobody') carriedBy[session.carriage] += 1;
-      this.#offload.keeper?.count(session, nowMs);
       carried += total(session);
     }
     const kernel = this.#offload.keeper?.carriedBytes ?? 0;

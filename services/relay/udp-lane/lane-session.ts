@@ -30,8 +30,8 @@ export interface LaneSession {
   offloadedAtMs: number;
   /** Whether a packet was seen to leave the kernel. */
   isVerified: boolean;
-  /** Whether the kernel failed to carry it; it is not asked again until a side is locked anew. */
-  isRefused: boolean;
+  /** Why the kernel could not carry it; it is not asked again until a side is locked anew. */
+  failure: 'refused' | 'narrow' | undefined;
 }
 
 /** A session before its sockets are open. */
@@ -46,7 +46,7 @@ export function createLaneSession(session: Session, admission: Admission): LaneS
     counted: [0, 0],
     offloadedAtMs: 0,
     isVerified: false,
-    isRefused: false,
+    failure: undefined,
   };
 }
 

@@ -15,23 +15,28 @@ import {
 import { Tunnel } from './lane-tunnel.fixture.ts';
 import { machineState } from './udp-lane.contract.ts';
 
+/** The laboratory of the running test; all but some use the same. */
 let lab: LaneLab;
+let plainLab: LaneLab;
 let lane: HostedLane;
 let session: LabSession;
 let tunnels: Tunnel[] = [];
 let ids = 0n;
 
 beforeAll(async () => {
-  lab = await LaneLab.open();
+  plainLab = await LaneLab.open();
+  lab = plainLab;
 });
 afterAll(async () => {
-  await lab.close();
+  await plainLab.close();
 });
 afterEach(async () => {
   for (const tunnel of tunnels) await tunnel.stop();
   tunnels = [];
   await lane.stop();
   await lane.talker.process.stop();
+  if (lab !== plainLab) await lab.close();
+  lab = plainLab;
 });
 
 const byKernel = (): Partial<LaneHostConfig> => ({ offload: { stateFile: lab.stateFile } });
@@ -189,6 +194,33 @@ describe('WireGuard through a relay', () => {
     await echoes.stop();
     expect(tookMs).toBeLessThan(1_000);
   });
+});
+
+describe('a path too narrow for WireGuard packets', () => {
+  test.each([
+    ['the kernel', 4, 1_300, 'kernel'],
+    ['the kernel', 6, 1_300, 'narrow'],
+    ['the kernel', 6, 1_280, 'narrow'],
+    ['batched sockets', 4, 1_280, 'offload'],
+    ['batched sockets', 6, 1_300, 'offload'],
+  ] as const)(
+    'by %s over IPv%i with %i bytes carries full packets and ten megabytes',
+    async (how, family, narrowBytes, carrier) => {
+      lab = await LaneLab.open({ narrowBytes });
+      const config = how === 'the kernel' ? byKernel() : { adapter: 'koffi' as const };
+      const { alpha, beta, ports } = await open(config, [family, family]);
+      await connect([alpha, beta], ports);
+      await eventually(async () => {
+        const size = { count: 1, sizeBytes: 1_252, replyTimeoutMs: 300 };
+        return (await ping(alpha.peer.host, beta.address, size)).received === 1;
+      });
+      const tenMegabytes = ['-c', beta.address, '-n', '10M', '-J'];
+      await using server = await beta.peer.host.spawn('iperf3', ['-s', '-1', '--forceflush']);
+      await server.waitForLine(/^Server listening/, { deadlineMs: 10_000 });
+      await alpha.peer.host.run('iperf3', tenMegabytes, { timeoutMs: 30_000 });
+      expect((await lane.statistics()).carriedBy[carrier]).toBe(1);
+    },
+  );
 });
 
 describe('the kernel', () => {

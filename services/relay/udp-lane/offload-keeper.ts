@@ -12,6 +12,8 @@ const POLL_MS = 1_000;
 /** Many take turns: so many at a time, about 2 ms of work, at least so far apart. */
 const FLOWS_PER_POLL = 20;
 const LEAST_POLL_MS = 50;
+/** All had a turn after this long, before admission takes a silent side for gone. */
+const LONGEST_TURN_MS = 20_000;
 /** So many flows in a row that the kernel did not carry mean that it carries none. */
 const FAILURES_TO_GIVE_UP = 3;
 /** Then it is tried again after this long: somebody may have mended a firewall. */
@@ -85,20 +87,25 @@ export class OffloadKeeper {
       this.#nextFreshAtMs = this.#fresh.size === 0 ? Infinity : nowMs + FRESH_POLL_MS;
     }
     if (nowMs >= this.#nextTurnAtMs) {
-      for (const session of [...this.#flows].slice(0, FLOWS_PER_POLL)) {
-        // The last in the order of turns.
-        this.#flows.delete(session);
-        this.#flows.add(session);
-        this.#look(session, nowMs);
-      }
-      const turns = Math.ceil(this.#flows.size / FLOWS_PER_POLL);
+      this.#leaveNarrow(nowMs);
+      const atOnce = Math.max(
+        FLOWS_PER_POLL,
+        Math.ceil((this.#flows.size * LEAST_POLL_MS) / LONGEST_TURN_MS),
+      );
+      for (const session of this.#nextInTurn(atOnce)) this.#look(session, nowMs);
+      const turns = Math.ceil(this.#flows.size / atOnce);
       this.#nextTurnAtMs =
         turns === 0 ? Infinity : nowMs + Math.max(LEAST_POLL_MS, POLL_MS / turns);
     }
   }
 
+  /** Counts what the kernel carried of some sessions by now, of all where they are few. */
+  countSome(nowMs: number): void {
+    for (const session of this.#nextInTurn(FLOWS_PER_POLL)) this.#count(session, nowMs);
+  }
+
   /** Counts what the kernel carried of a session by now. */
-  count(session: LaneSession, nowMs: number): readonly DirectionCount[] {
+  #count(session: LaneSession, nowMs: number): readonly DirectionCount[] {
     const { offload, table } = this.#options;
     const { flow } = session;
     const counts = flow && offload.counters(flow);
@@ -123,7 +130,7 @@ export class OffloadKeeper {
   }
 
   #look(session: LaneSession, nowMs: number): void {
-    const counts = this.count(session, nowMs);
+    const counts = this.#count(session, nowMs);
     if (counts.some(({ departed }) => departed.packets > 0)) {
       session.isVerified = true;
       this.#failures = 0;
@@ -136,8 +143,29 @@ export class OffloadKeeper {
     if (isLost) this.#fail(session, nowMs);
   }
 
+  /** Flows whose turn it is; they are the last in the order then. */
+  #nextInTurn(count: number): LaneSession[] {
+    const next = [...this.#flows.values().take(count)];
+    for (const session of next) {
+      this.#flows.delete(session);
+      this.#flows.add(session);
+    }
+    return next;
+  }
+
+  /** Gives flows that the kernel cannot fragment back to the sockets. */
+  #leaveNarrow(nowMs: number): void {
+    const ports = new Set(this.#options.offload.narrowPorts());
+    if (ports.size === 0) return;
+    for (const session of this.#flows) {
+      if (!session.session.ports.some((port) => ports.has(port))) continue;
+      session.failure = 'narrow';
+      this.update(session, nowMs);
+    }
+  }
+
   #fail(session: LaneSession, nowMs: number): void {
-    session.isRefused = true;
+    session.failure = 'refused';
     this.#failures += 1;
     this.update(session, nowMs);
     if (this.#failures < FAILURES_TO_GIVE_UP) return;
@@ -151,7 +179,7 @@ export class OffloadKeeper {
 
   #leave(session: LaneSession, nowMs: number): void {
     if (session.flow === undefined) return;
-    this.count(session, nowMs);
+    this.#count(session, nowMs);
     this.#options.offload.update(session.session.id, undefined);
     session.flow = undefined;
     session.counted.fill(0);
@@ -167,7 +195,8 @@ export class OffloadKeeper {
     const [first, second] = flowOf(session, false).sides.map(({ device }) => device?.address);
     if (first === undefined || second === undefined) return 'nobody';
     if (first.family !== second.family) return 'families';
-    if (session.isRefused || this.#isHere(first) || this.#isHere(second)) return 'refused';
+    if (this.#isHere(first) || this.#isHere(second)) return 'refused';
+    if (session.failure !== undefined) return session.failure;
     const { ipv4, ipv6 } = this.#options.offload.reasons;
     const reason = first.family === 4 ? ipv4 : ipv6;
     return nowMs < this.#heldUntilMs || reason !== undefined ? 'offload' : undefined;

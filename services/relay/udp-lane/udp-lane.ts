@@ -48,9 +48,10 @@ export interface UdpLaneEvents {
 
 /**
  * Why a session that can carry is carried by the relay's own sockets: `families`: its sides have different address
- * families; `offload`: this lane has no offload, or lost it; `refused`: the kernel did not take this one.
+ * families; `narrow`: packets must be fragmented on the way; `offload`: this lane has no offload, or lost it; `refused`:
+ * the kernel did not take this one, or did not carry it.
  */
-export type SocketReason = 'families' | 'offload' | 'refused';
+export type SocketReason = 'families' | 'narrow' | 'offload' | 'refused';
 
 /** What a lane does and has done since its start. Bytes are those of UDP payloads. */
 export interface UdpLaneStatistics {
@@ -59,7 +60,7 @@ export interface UdpLaneStatistics {
   readonly sessions: number;
   /** Sessions by who carries their data; the rest is not locked yet. */
   readonly carriedBy: { readonly kernel: number } & Readonly<Record<SocketReason, number>>;
-  /** Bytes carried by the kernel and by sockets. */
+  /** Bytes carried by the kernel and by sockets. The kernel is asked in turns, so its part may be some seconds old. */
   readonly carriedBytes: { readonly kernel: number; readonly sockets: number };
   /** Datagrams that the lane's sockets received, by what became of them. */
   readonly datagrams: Readonly<Record<DatagramFate, number>>;

@@ -105,6 +105,19 @@ export class NftOffload {
     }
   }
 
+  /** Ports from which the kernel could not send on, because a path of IPv6 is too narrow. */
+  narrowPorts(): number[] {
+    const { programmer, table } = this.#options;
+    try {
+      const shown = programmer.show(`list set ${table} s_tb`);
+      const [, elements = ''] = /elements = \{([^}]*)\}/.exec(shown) ?? [];
+      return [...elements.matchAll(/(?:^|,)\s*(\d+) /g)].map(([, port]) => Number(port));
+    } catch (error) {
+      if (error instanceof NftError) return [];
+      throw error;
+    }
+  }
+
   /** Datagrams that were refused before they reached a socket. */
   prefiltered(): { readonly junk: number; readonly rate: number } {
     const { programmer, table } = this.#options;

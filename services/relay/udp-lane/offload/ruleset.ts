@@ -6,8 +6,11 @@
  * the source only after: with a local source address the kernel would refuse to route it. Only whole datagrams match; of
  * a fragmented one the first piece would, and the rest would not.
  *
- * The "don't fragment" bit of IPv4 is cleared, because an error about it would quote addresses that its receiver cannot
- * know. Marks carry the port of arrival from one chain to the next.
+ * Where a path is too narrow for a rewritten packet, an error about it would quote addresses that its receiver does not
+ * know, and may not: it is dropped. IPv4 packets lose their "don't fragment" bit instead; of IPv6, which only its sender
+ * may fragment, the port is noted, and the flow goes back to the sockets, which do fragment.
+ *
+ * Marks carry the port of arrival from one chain to the next.
  */
 import type { PortRange } from '../../core/port-pool.ts';
 
@@ -23,6 +26,9 @@ const ALL_STRANGERS_PER_SECOND = 20_000;
 /** Sources told apart by that limit, in each family, and for how long they are remembered. */
 const STRANGERS_SIZE = 65_536;
 const STRANGERS_TIMEOUT = '10s';
+
+/** How long it is remembered that a path was too narrow; the lane looks more often. */
+const NARROW_TIMEOUT = '30s';
 
 /** What the table depends on. */
 export interface RulesetOptions {
@@ -49,12 +55,20 @@ counter c_junk {
 }
 counter c_rate {
 }
+set s_tb { type inet_service
+size ${size}
+flags dynamic,timeout
+timeout ${NARROW_TIMEOUT}
+}
 ${families.map((family) => renderFamily(family, size)).join('\n')}
 chain pre { type filter hook prerouting priority -300; policy accept;
 ${families.map((family) => ` ${family.header} daddr ${family.address} ${family.isPlain} udp dport ${range} goto in${family.number}`).join('\n')}
 }
 chain guard { type filter hook forward priority 0; policy accept;
 ${renderGuard('ipv4', options.guarded.ipv4)}${renderGuard('ipv6', options.guarded.ipv6)}}
+chain out { type filter hook output priority 0; policy accept;
+${families.map((family) => renderErrors(family, range)).join('\n')}
+}
 chain post { type filter hook postrouting priority 0; policy accept;
 ${families.map((family) => ` meta mark @s_po${family.number} ${family.header} saddr set ${family.address}`).join('\n')}
 }
@@ -71,6 +85,14 @@ function renderGuard(family: 'ipv4' | 'ipv6', interfaces: readonly string[]): st
   if (interfaces.length === 0) return '';
   const names = interfaces.map((name) => `"${name}"`).join(', ');
   return ` meta nfproto ${family} iifname { ${names} } meta mark != ${MARKS} drop\n`;
+}
+
+/** Errors of this machine about rewritten packets: what they quote has a port of the lane as its source. */
+function renderErrors({ number }: Family, range: string): string {
+  return number === 4
+    ? ` icmp type { destination-unreachable, time-exceeded } @th,224,16 ${range} drop`
+    : ` icmpv6 type packet-too-big @th,384,16 ${range} add @s_tb { @th,384,16 }
+ icmpv6 type { destination-unreachable, packet-too-big, time-exceeded } @th,384,16 ${range} drop`;
 }
 
 interface Family {
