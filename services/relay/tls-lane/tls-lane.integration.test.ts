@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { ManualClock } from '@nexodus/clock';
-import { openDerpClient } from '@nexodus/derp/connection';
+import { DerpConnectionError, openDerpClient } from '@nexodus/derp/connection';
 import { logInAsClient, readGreeting, sendClientInfo, type PlainPeer } from '@nexodus/derp/testing';
 import {
   WireGuardPrivateKey,
@@ -423,7 +423,8 @@ describe('draining', () => {
     const [a, b] = [await join(lane, alice), await join(lane, bob)];
     const drained = lane.lane.drain({ spreadMs: 1_000, tryForMs: 5_000, graceMs: 60_000 });
     await expect.poll(() => a.restarts).toEqual([{ reconnectInMs: 500, tryForMs: 5_000 }]);
-    await expect(join(lane, carol)).rejects.toThrow('HTTP status 503');
+    const refused = new DerpConnectionError('refused', 'The server answers with HTTP status 503.');
+    await expect(join(lane, carol)).rejects.toStrictEqual(refused);
     a.client.send(bob.publicKey, text('still'));
     await expect.poll(() => b.packets.length).toBe(1);
     a.client.close();
