@@ -11,6 +11,12 @@ export const HEARTBEAT_CALL_SUBJECT = 'nexodus.heartbeat.call';
 /** How much an interval may differ from the middle, so that instances started together drift apart. */
 const JITTER = 0.1;
 
+/** A heartbeat that runs as a part. */
+export interface Heartbeat extends Part {
+  /** Beats now, between start and stop: something is different. */
+  readonly beat: () => void;
+}
+
 /** What is told, and where. */
 export interface HeartbeatOptions {
   /** Name of the part, for logs. */
@@ -29,7 +35,7 @@ export interface HeartbeatOptions {
  * (`HEARTBEAT_CALL_SUBJECT`), and as soon as the bus is connected (again), for what was told meanwhile is lost. After its
  * stop it says nothing, and is missed.
  */
-export function createHeartbeat(options: HeartbeatOptions): Part {
+export function createHeartbeat(options: HeartbeatOptions): Heartbeat {
   const { name, bus, subject, message, clock, random } = options;
   let timer: Timer | undefined;
   let unlisten: (() => void) | undefined;
@@ -41,6 +47,7 @@ export function createHeartbeat(options: HeartbeatOptions): Part {
   };
   return {
     name,
+    beat,
     start: async () => {
       unlisten = bus.onStatus((status) => status === 'connected' && beat());
       subscription = bus.subscribe(HEARTBEAT_CALL_SUBJECT, beat);

@@ -1,2 +1,2 @@
 export { createHeartbeat, HEARTBEAT_CALL_SUBJECT } from './heartbeat.ts';
-export type { HeartbeatOptions } from './heartbeat.ts';
+export type { Heartbeat, HeartbeatOptions } from './heartbeat.ts';

@@ -18,12 +18,16 @@ const port = z.int().min(1_024).max(65_535);
 /** Settings of the UDP lane. */
 const udpLaneConfig = z
   .object({
-    /** Addresses of this machine that sessions get their ports on. */
-    addresses: onePerFamily.prefault(['127.0.0.1']),
+    /** Addresses of this machine that sessions get their ports on. Empty for that of `listen`. */
+    addresses: onePerFamily.default([]),
     /** Addresses that devices reach those at, where they differ (behind a NAT that keeps ports); of the same families. */
     public_addresses: onePerFamily.default([]),
     /** First port of sessions: each takes two of each family. */
     first_port: port.default(20_000),
+    /** Whether the kernel may carry data of sessions: needs CAP_NET_ADMIN and nf_tables, else sockets carry all. */
+    offload: z.boolean().default(true),
+    /** Where it is written what forwarding was like before, for the case of a sudden end. */
+    state_file: z.string().min(1).default('/run/nexodus-relay.json'),
     /** Last port of sessions. */
     last_port: port.default(59_999),
   })
@@ -44,6 +48,8 @@ export const relayConfig = z.object({
   listen: listenAddress.prefault('127.0.0.1:8444'),
   /** Origin that devices reach that at. Default: the address that it listens on. */
   public_url: z.url({ protocol: /^https$/ }).optional(),
+  /** How long a relay that is told to stop waits for its devices to move to others, in seconds. */
+  drain_seconds: z.int().min(0).max(600).default(10),
   udp: udpLaneConfig.prefault({}),
   limits: z
     .object({

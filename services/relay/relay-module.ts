@@ -6,8 +6,9 @@ import {
   RelayHeartbeat,
   RelayServiceDefinition,
 } from '@nexodus/contracts/relay';
-import { createHeartbeat } from '@nexodus/heartbeat';
+import { createHeartbeat, type Heartbeat } from '@nexodus/heartbeat';
 import type { Part } from '@nexodus/lifecycle';
+import { addressKind, type IpAddress, parseIpAddress } from '@nexodus/netip';
 import type { MessageBus } from '@nexodus/messaging';
 import { createBinder, type RpcClient, type ServerTls, type ServiceIdentity } from '@nexodus/rpc';
 import type { ServiceModule } from '@nexodus/service-process';
@@ -15,10 +16,13 @@ import type { Logger } from '@nexodus/telemetry';
 import type { Meter } from '@opentelemetry/api';
 import { type Capacity, freeSessions } from './core/capacity.ts';
 import type { RelayConfig } from './relay-config.ts';
+import { publicPlace, udpAddresses } from './udp-addresses.ts';
 import { observeRelay } from './relay-metrics.ts';
+import { relayStatistics } from './relay-statistics.ts';
 import { createRelayService } from './relay-service.ts';
 import { createRelaySessions, type RelaySessions } from './sessions/relay-sessions.ts';
-import type { PairLane } from './sessions/pair-lane.ts';
+import { openUdpLane } from './udp-lane/worker-udp-lane.ts';
+import type { UdpLane, UdpLaneEvents } from './udp-lane/udp-lane.ts';
 
 /** Where heartbeats go (relay.proto). */
 const HEARTBEAT_SUBJECT = 'nexodus.relay.heartbeat';
@@ -52,10 +56,12 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
       sessions: capacity,
       sessionsPerTenant: config.limits.sessions_per_organization,
     },
-    udpLane: withoutUdpLane,
+    openUdpLane: (events) => openLane(options, events),
+    publicPlace: (place) => publicPlace(place, udpAddresses(config)),
   });
   const current = (): Capacity => ({ capacity, sessions: sessions.hub.counts.sessions });
-  observeRelay(meter, current);
+  const statistics = (): ReturnType<typeof relayStatistics> => relayStatistics(sessions, current());
+  observeRelay(meter, statistics);
   const heartbeat = createRelayHeartbeat(options, { sessions, current });
   let isServing = false;
   const serving: Part = {
@@ -66,13 +72,14 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
     },
     stop: async () => {
       isServing = false;
+      await sessions.drain(config.drain_seconds * 1_000, heartbeat.beat);
     },
   };
   const bind = createBinder<'internal', ServiceIdentity>('internal');
   return {
     name: 'relay',
     parts: [...sessions.parts, heartbeat, serving],
-    internalServices: [bind(RelayServiceDefinition, createRelayService(current))],
+    internalServices: [bind(RelayServiceDefinition, createRelayService(statistics))],
     internalCallers: { [`/${RelayServiceDefinition.fullName}/*`]: ['apiserver'] },
     checkReady: async () => {
       if (!isServing) throw new Error('the relay has not started');
@@ -80,13 +87,30 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
   };
 }
 
-/** Until there is a UDP lane, every session goes by the TLS lane. */
-const withoutUdpLane: PairLane = { open: async () => undefined, close: () => {} };
+function openLane({ clock, config }: RelayModuleOptions, events: UdpLaneEvents): Promise<UdpLane> {
+  const { first_port: first, last_port: last, offload, state_file: stateFile } = config.udp;
+  const addresses = udpAddresses(config);
+  // The kernel forwards nothing that stays on this machine, and must know what to send from.
+  const canOffload = addresses.listen.every((text) => !isLocalOnly(parseIpAddress(text)));
+  return openUdpLane({
+    addresses: addresses.listen,
+    ports: { first, last },
+    tenantShare: 1,
+    offload: offload && canOffload ? { stateFile } : undefined,
+    events,
+    now: () => clock.now(),
+  });
+}
+
+function isLocalOnly(address: IpAddress): boolean {
+  const kind = addressKind(address);
+  return kind === 'loopback' || kind === 'unspecified';
+}
 
 function createRelayHeartbeat(
   { bus, clock, config, random }: RelayModuleOptions,
   { current, sessions }: { sessions: RelaySessions; current: () => Capacity },
-): Part {
+): Heartbeat {
   const instanceId = randomUUID();
   return createHeartbeat({
     name: 'relay heartbeat',

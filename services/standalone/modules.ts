@@ -33,6 +33,8 @@ export interface ModulesOptions {
   /** 32 bytes. */
   rootSecret: Uint8Array;
   publicTls: Pick<ServerTls, 'certificate' | 'key'>;
+  /** Where the relay notes what it changed on the machine. */
+  relayStateFile: string;
   /** The embedded issuer, where it is used. */
   embeddedIssuer: { url: string; clientId: string; caFile: string } | undefined;
   internal: { certificates: InternalCertificates; socketPath: string };
@@ -93,11 +95,7 @@ export function createModules(options: ModulesOptions): Modules {
     }),
     relay: createRelayModule({
       ...frame('relay'),
-      config: {
-        ...settings.relay,
-        listen: addresses.relay.listen,
-        public_url: addresses.relay.publicUrl,
-      },
+      config: relaySettings(options),
       tls: options.publicTls,
       grants: createRpcClient(GrantServiceDefinition, channels.grants),
     }),
@@ -108,6 +106,17 @@ export function createModules(options: ModulesOptions): Modules {
     close: () => {
       for (const opened of Object.values(channels)) opened.close();
     },
+  };
+}
+
+function relaySettings({ addresses, relayStateFile, settings }: ModulesOptions) {
+  return {
+    ...settings.relay,
+    listen: addresses.relay.listen,
+    public_url: addresses.relay.publicUrl,
+    // There is no other relay that devices could move to.
+    drain_seconds: 0,
+    udp: { ...settings.relay.udp, state_file: relayStateFile },
   };
 }
 

@@ -170,6 +170,7 @@ async function prepare(
     logger,
     rootSecret: keys.rootSecret,
     publicTls: certificate.tls,
+    relayStateFile: directory.file('relay-forwarding.json'),
     embeddedIssuer: settings.oidc.embedded
       ? { url: issuerUrl, clientId: cliClientId, caFile: directory.file('ca.pem') }
       : undefined,

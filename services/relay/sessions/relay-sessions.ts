@@ -12,10 +12,11 @@ import { PairActivity } from '../core/pair-activity.ts';
 import { createTlsLane, type TlsLane } from '../tls-lane/tls-lane.ts';
 import { defaultTlsLaneLimits } from '../tls-lane/tls-lane-limits.ts';
 import { createTlsLaneMetrics } from '../tls-lane/tls-lane-metrics.ts';
+import type { UdpLane, UdpLaneEvents, UdpLanePlace } from '../udp-lane/udp-lane.ts';
 import { GrantFollower } from './grant-follower.ts';
 import { GrantKeys } from './grant-keys.ts';
 import { createGrpcSocket } from './grpc-socket.ts';
-import type { PairLane } from './pair-lane.ts';
+import { LaneKeeper } from './lane-keeper.ts';
 import { createPublicListener } from './public-listener.ts';
 import { type HubLimits, SessionHub } from './session-hub.ts';
 
@@ -25,7 +26,9 @@ export interface RelaySessionsOptions {
   readonly listen: ListenAddress;
   readonly tls: Pick<ServerTls, 'certificate' | 'key'>;
   readonly limits: HubLimits;
-  readonly udpLane: PairLane;
+  readonly openUdpLane: (events: UdpLaneEvents) => Promise<UdpLane>;
+  /** A place of the UDP lane as devices reach it. */
+  readonly publicPlace: (place: UdpLanePlace) => UdpLanePlace;
   readonly grants: Pick<RpcClient<typeof GrantServiceDefinition>, 'listGrantKeys' | 'watchPasses'>;
   readonly clock: Clock;
   /** A number from 0 up to 1. */
@@ -40,6 +43,14 @@ export interface RelaySessions {
   readonly parts: readonly Part[];
   readonly hub: SessionHub;
   readonly tlsLane: TlsLane;
+  readonly udpLane: Pick<LaneKeeper, 'statistics' | 'technology' | 'technologyReason'>;
+  /**
+   * Takes nothing new, asks devices to move to other relays and carries on for them meanwhile. Resolves when all have
+   * left, at the latest after `durationMs`.
+   *
+   * @param told called when new devices are refused
+   */
+  drain(durationMs: number, told: () => void): Promise<void>;
   /** Whether revocations arrive. */
   isFollowing(): boolean;
   /** Port of the public listener, once it has started. */
@@ -58,19 +69,12 @@ export function createRelaySessions(options: RelaySessionsOptions): RelaySession
     ...options,
     revoked: (grantIds) => hub.revoke(grantIds),
   });
-  const tlsLane: TlsLane = createTlsLane({
-    admits: (key) => hub.admits(key),
-    mayForward: (from, to) => hub.mayForward(from, to),
-    clock,
-    random: options.random,
-    limits: defaultTlsLaneLimits,
-    metrics: createTlsLaneMetrics(options.meter),
-    logger,
-  });
+  const tlsLane = openTlsLane(options, () => hub);
+  const udpLane = createLaneKeeper(options, () => hub);
   const hub = new SessionHub({
     relayId,
     limits: options.limits,
-    udpLane: options.udpLane,
+    udpLane,
     tlsLane: {
       disconnect: (key) => void tlsLane.disconnect(wireGuardPublicKeyFromBytes(key)),
       isActive: (grant) => isActive(activity, grant, clock.monotonicMs()),
@@ -95,17 +99,55 @@ export function createRelaySessions(options: RelaySessionsOptions): RelaySession
   };
   return {
     parts: [
+      udpLane.part,
       follower.part,
       reviewPart(review, clock),
       grpc.part,
       listener.part,
-      endingPart(hub, tlsLane),
+      endingPart(hub),
     ],
     hub,
     tlsLane,
+    udpLane,
+    drain: (durationMs, told) => drain({ clock, hub, tlsLane }, durationMs, told),
     isFollowing: () => follower.isFollowing,
     port: () => listener.port(),
   };
+}
+
+/** The lanes and the hub know each other: lanes ask for it when something arrives. */
+type HubSource = () => SessionHub;
+
+function openTlsLane(
+  { clock, logger, meter, random }: RelaySessionsOptions,
+  hub: HubSource,
+): TlsLane {
+  return createTlsLane({
+    admits: (key) => hub().admits(key),
+    mayForward: (from, to) => hub().mayForward(from, to),
+    clock,
+    random,
+    limits: defaultTlsLaneLimits,
+    metrics: createTlsLaneMetrics(meter),
+    logger,
+  });
+}
+
+function createLaneKeeper(
+  { clock, logger, openUdpLane, publicPlace }: RelaySessionsOptions,
+  hub: HubSource,
+): LaneKeeper {
+  return new LaneKeeper({
+    open: openUdpLane,
+    publicPlace,
+    events: {
+      ended: (sessionId, reason) => hub().ended(sessionId, reason),
+      roamed: (sessionId, side) => hub().roamed(sessionId, side),
+      lost: () => hub().lost(),
+    },
+    clock,
+    logger,
+  });
 }
 
 function isActive(activity: PairActivity, { devices }: GrantPayload, nowMs: number): boolean {
@@ -135,14 +177,35 @@ function reviewPart(review: () => void, clock: Clock): Part {
   };
 }
 
+/** Devices ask again where to go within this part of the time that there is. */
+const SPREAD = 0.2;
+
+const DRAIN_CHECK_MS = 50;
+
+async function drain(
+  { clock, hub, tlsLane }: { clock: Clock; hub: SessionHub; tlsLane: TlsLane },
+  durationMs: number,
+  told: () => void,
+): Promise<void> {
+  const endMs = clock.monotonicMs() + durationMs;
+  hub.drain(clock.now() + durationMs);
+  told();
+  const clientsGone = tlsLane.drain({
+    spreadMs: durationMs * SPREAD,
+    tryForMs: durationMs,
+    graceMs: durationMs,
+  });
+  while (hub.counts.attachments > 0 && clock.monotonicMs() < endMs) {
+    await clock.wait(DRAIN_CHECK_MS);
+  }
+  await clientsGone;
+}
+
 /** Stops first: says goodbye while the listener still runs. */
-function endingPart(hub: SessionHub, tlsLane: TlsLane): Part {
+function endingPart(hub: SessionHub): Part {
   return {
     name: 'sessions',
     start: () => Promise.resolve(),
-    stop: async () => {
-      hub.stop();
-      await tlsLane.drain({ spreadMs: 0, tryForMs: 0, graceMs: 0 });
-    },
+    stop: () => Promise.resolve(hub.stop()),
   };
 }

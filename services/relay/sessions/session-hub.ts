@@ -10,9 +10,9 @@ import { RelayRegistrationKey, type SessionSide } from '@nexodus/relay-registrat
 import type { GrantVerdict } from '@nexodus/relay-grant';
 import { RpcError, Status, unauthenticated } from '@nexodus/rpc';
 import { wireGuardPublicKeyFromBytes } from '@nexodus/wireguard';
-import { type Attachment, Attachments, type DeviceLine, keyText } from './core/attachments.ts';
-import { isSamePair, type PairSession, PairSessions, sideOf } from './core/pair-sessions.ts';
-import type { LaneDevice, LaneEnd, LaneEvents, PairLane } from './pair-lane.ts';
+import { type Attachment, Attachments, type DeviceLine, keyText } from './attachments.ts';
+import { isSamePair, type PairSession, PairSessions, sideOf } from './pair-sessions.ts';
+import type { UdpLane, UdpLaneDevice, UdpLaneEnd, UdpLaneEvents } from '../udp-lane/udp-lane.ts';
 
 /** Bounds of a relay. */
 export interface HubLimits {
@@ -28,7 +28,7 @@ export interface HubLimits {
 export interface SessionHubOptions {
   readonly relayId: string;
   readonly limits: HubLimits;
-  readonly udpLane: PairLane;
+  readonly udpLane: Pick<UdpLane, 'close' | 'drain' | 'open'>;
   readonly tlsLane: {
     /** Cuts a device off. */
     disconnect(key: Uint8Array): void;
@@ -46,7 +46,7 @@ export interface SessionHubOptions {
 }
 
 /** The sessions of a relay. */
-export class SessionHub implements LaneEvents {
+export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
   readonly #options: SessionHubOptions;
   readonly #attachments = new Attachments();
   readonly #sessions = new PairSessions();
@@ -207,13 +207,19 @@ export class SessionHub implements LaneEvents {
   }
 
   /** The UDP lane gave a session up; it lives on while the TLS lane is used. */
-  ended(sessionId: bigint, reason: LaneEnd): void {
+  ended(sessionId: bigint, reason: UdpLaneEnd): void {
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return;
     if (reason === 'quota') this.#end(session, SessionEndReason.QUOTA);
+    else if (reason === 'expired') this.#end(session, SessionEndReason.EXPIRED);
     else if (!this.#options.tlsLane.isActive(session.grant))
       this.#end(session, SessionEndReason.IDLE);
     else session.place = Promise.resolve(undefined);
+  }
+
+  /** The UDP lane lost all its sessions: devices open them anew. */
+  lost(): void {
+    for (const session of this.#sessions) this.#end(session, SessionEndReason.CLOSED);
   }
 
   /** The UDP lane hears a device from elsewhere. */
@@ -226,6 +232,7 @@ export class SessionHub implements LaneEvents {
   /** Takes nothing new from here on and asks all devices to leave until `untilMs` (milliseconds since 1970). */
   drain(untilMs: number): void {
     this.#isDraining = true;
+    this.#options.udpLane.drain();
     const value = { untilMs: BigInt(untilMs) };
     for (const { line } of this.#attachments) line.say({ $case: 'draining', value });
   }
@@ -271,7 +278,7 @@ export class SessionHub implements LaneEvents {
     if (this.#sessions.ofTenant(grant.organizationId) >= limits.sessionsPerTenant) return undefined;
     const sessionId = this.#options.newSessionId();
     const keys = [RelayRegistrationKey.generate(), RelayRegistrationKey.generate()] as const;
-    const place = this.#openLane(sessionId, grant, keys);
+    const place = this.#openLane({ sessionId, grant, keys });
     const session: PairSession = { sessionId, keys, isOpen: [false, false], grant, place };
     this.#sessions.add(session);
     follower.follow(grant);
@@ -284,19 +291,22 @@ export class SessionHub implements LaneEvents {
       this.#options.follower.unfollow(session.grant.grantId);
       this.#sessions.renew(session, grant);
     }
-    session.place = session.place.then(
-      (place) => place ?? this.#openLane(session.sessionId, session.grant, session.keys),
-    );
+    session.place = this.#openLane(session);
   }
 
-  #openLane(
-    sessionId: bigint,
-    { devices, organizationId }: GrantPayload,
-    keys: PairSession['keys'],
-  ): PairSession['place'] {
+  /** Also renews what the lane carries. */
+  #openLane({
+    grant,
+    keys,
+    sessionId,
+  }: Pick<PairSession, 'grant' | 'keys' | 'sessionId'>): PairSession['place'] {
+    const { devices, notAfterSeconds, organizationId } = grant;
     const [first, second] = devices;
     if (first === undefined || second === undefined) throw new Error('a pair names two devices');
-    const laneDevice = (bytes: Uint8Array, registrationKey: RelayRegistrationKey): LaneDevice => ({
+    const laneDevice = (
+      bytes: Uint8Array,
+      registrationKey: RelayRegistrationKey,
+    ): UdpLaneDevice => ({
       wireGuardKey: wireGuardPublicKeyFromBytes(bytes),
       registrationKey,
     });
@@ -307,6 +317,7 @@ export class SessionHub implements LaneEvents {
         laneDevice(first.wireguardPublicKey, keys[0]),
         laneDevice(second.wireguardPublicKey, keys[1]),
       ],
+      notAfterAt: Number(notAfterSeconds) * 1_000,
     });
   }
 

@@ -9,7 +9,7 @@ import type {
 import { parseDevicePublicKey } from '@nexodus/device-identity';
 import { type GrantVerdict, verifyAttachment } from '@nexodus/relay-grant';
 import { type RpcError, type ServedCall, unauthenticated } from '@nexodus/rpc';
-import type { Attachment, AttachMessage, DeviceLine } from './core/attachments.ts';
+import type { Attachment, AttachMessage, DeviceLine } from './attachments.ts';
 import type { SessionHub } from './session-hub.ts';
 
 /** What the handlers need. */

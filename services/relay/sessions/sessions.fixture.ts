@@ -12,7 +12,7 @@ import { type DevicePrivateKey, Ed25519PrivateKey } from '@nexodus/device-identi
 import { grantKeyId, proveAttachment, signGrant, verifyGrant } from '@nexodus/relay-grant';
 import { createInMemoryClient } from '@nexodus/rpc';
 import { WireGuardPrivateKey } from '@nexodus/wireguard';
-import type { LaneSession } from './pair-lane.ts';
+import type { UdpLaneSession } from '../udp-lane/udp-lane.ts';
 import { type HubLimits, SessionHub } from './session-hub.ts';
 import { createSessionService } from './session-service.ts';
 
@@ -66,7 +66,7 @@ export function grantFor(
 /** A relay's sessions, with lanes that only write down what they are told. */
 export function startSessions(limits: Partial<HubLimits> = {}) {
   const clock = new ManualClock(1_800_000_000_000);
-  const carried = new Map<bigint, LaneSession>();
+  const carried = new Map<bigint, UdpLaneSession>();
   const followed = new Set<string>();
   const cut: string[] = [];
   const state = { hasRoom: true, isTlsActive: false };
@@ -83,6 +83,7 @@ export function startSessions(limits: Partial<HubLimits> = {}) {
         return [['192.0.2.1:20000'], ['192.0.2.1:20001']];
       },
       close: (sessionId) => void carried.delete(sessionId),
+      drain: () => {},
     },
     tlsLane: {
       disconnect: (key) => void cut.push(Buffer.from(key).toString('hex')),

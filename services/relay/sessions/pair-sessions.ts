@@ -1,6 +1,6 @@
 import type { GrantPayload } from '@nexodus/contracts/relay';
 import type { RelayRegistrationKey, SessionSide } from '@nexodus/relay-registration';
-import type { LanePlace } from '../pair-lane.ts';
+import type { UdpLanePlace } from '../udp-lane/udp-lane.ts';
 import { keyText } from './attachments.ts';
 
 /** A session of two devices. */
@@ -13,7 +13,7 @@ export interface PairSession {
   /** The newest grant. */
   grant: GrantPayload;
   /** Where the UDP lane carries it; undefined where it does not. */
-  place: Promise<LanePlace | undefined>;
+  place: Promise<UdpLanePlace | undefined>;
 }
 
 /** Text that names a pair of devices. */
