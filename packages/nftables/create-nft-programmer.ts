@@ -9,20 +9,23 @@ import {
 import { NftError } from './nft-error.ts';
 import type { NftProgrammer } from './nft-programmer.ts';
 
+/** How a programmer is chosen. */
+export interface NftProgrammerOptions
+  extends LibraryNftProgrammerOptions, CommandNftProgrammerOptions {
+  /** `auto`, the default: the library where it can be loaded, else the command. */
+  readonly technology?: NftProgrammer['technology'] | 'auto';
+}
+
 /**
- * The fastest programmer that works here: the library, else the command. It has answered once, so nftables is there and
- * this process may look at it; whether it may change it shows the first `apply`.
+ * Makes a programmer. It has answered once, so nftables is there and this process may look at it; whether it may change
+ * it shows the first `apply`.
  *
- * @throws {NftError} where neither answers
+ * @throws {NftError} where none answers
  */
 export async function createNftProgrammer(
-  options: LibraryNftProgrammerOptions & CommandNftProgrammerOptions = {},
+  options: NftProgrammerOptions = {},
 ): Promise<NftProgrammer> {
-  const library = await createLibraryNftProgrammer(options).catch((error: unknown) => {
-    if (error instanceof NftError) return undefined;
-    throw error;
-  });
-  const programmer = library ?? createCommandNftProgrammer(options);
+  const programmer = await choose(options);
   try {
     programmer.query('list tables');
   } catch (error) {
@@ -30,4 +33,17 @@ export async function createNftProgrammer(
     throw error;
   }
   return programmer;
+}
+
+async function choose(options: NftProgrammerOptions): Promise<NftProgrammer> {
+  const { technology = 'auto' } = options;
+  if (technology === 'command') return createCommandNftProgrammer(options);
+  try {
+    return await createLibraryNftProgrammer(options);
+  } catch (error) {
+    if (technology === 'auto' && error instanceof NftError) {
+      return createCommandNftProgrammer(options);
+    }
+    throw error;
+  }
 }

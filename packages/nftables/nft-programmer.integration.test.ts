@@ -1,13 +1,11 @@
 import { expect, test } from 'vitest';
-import { createCommandNftProgrammer } from './command-nft-programmer.ts';
 import { createNftProgrammer } from './create-nft-programmer.ts';
-import { createLibraryNftProgrammer } from './library-nft-programmer.ts';
 import { nftProgrammerContract } from './nft-programmer.contract.ts';
 import { preloadLibnftables } from './testing.ts';
 
 preloadLibnftables();
-nftProgrammerContract('its library', () => createLibraryNftProgrammer());
-nftProgrammerContract('its command', () => createCommandNftProgrammer());
+nftProgrammerContract('its library', () => createNftProgrammer({ technology: 'library' }));
+nftProgrammerContract('its command', () => createNftProgrammer({ technology: 'command' }));
 
 test('where the library is missing the command takes over, and where both are it is said', async () => {
   const library = 'libnftables-that-is-not-there.so';
@@ -15,6 +13,9 @@ test('where the library is missing the command takes over, and where both are it
   expect(programmer.technology).toBe('command');
   const command = ['nft-that-is-not-there'];
   await expect(createNftProgrammer({ library, command })).rejects.toMatchObject({
+    reason: 'unavailable',
+  });
+  await expect(createNftProgrammer({ library, technology: 'library' })).rejects.toMatchObject({
     reason: 'unavailable',
   });
 });

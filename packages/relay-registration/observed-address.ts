@@ -7,7 +7,7 @@ export interface ObservedAddress {
 }
 
 /** Room that an address of either family takes. */
-export const ADDRESS_BYTES = 16;
+const ADDRESS_BYTES = 16;
 
 /** What the family bits of a datagram say. */
 const FAMILY_CODES = { none: 0, ipv4: 1, ipv6: 2 } as const;

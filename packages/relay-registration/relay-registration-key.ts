@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 
 /** Length of a key in bytes. */
-export const RELAY_REGISTRATION_KEY_BYTES = 32;
+const RELAY_REGISTRATION_KEY_BYTES = 32;
 
 /** Source of `size` unpredictable bytes. */
 type RandomBytes = (size: number) => Uint8Array;

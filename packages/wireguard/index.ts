@@ -18,9 +18,7 @@ export type { WireGuardPublicKey } from './wireguard-key.ts';
 export { DiscoPrivateKey, discoPublicKeyFromBytes, parseDiscoPublicKey } from './disco-key.ts';
 export type { DiscoPublicKey } from './disco-key.ts';
 export {
-  COOKIE_REPLY_BYTES,
   INITIATION_BYTES,
-  RESPONSE_BYTES,
   SMALLEST_DATA_BYTES,
   messageKind,
   receiverIndex,

@@ -4,7 +4,7 @@
  */
 
 /** The first byte of a message; the three after it are zero. */
-export const messageType = {
+const messageType = {
   initiation: 1,
   response: 2,
   cookieReply: 3,
@@ -14,9 +14,9 @@ export const messageType = {
 /** Length of a handshake initiation (section 5.4.2). */
 export const INITIATION_BYTES = 148;
 /** Length of a handshake response (section 5.4.3). */
-export const RESPONSE_BYTES = 92;
+const RESPONSE_BYTES = 92;
 /** Length of a cookie reply (section 5.4.7). */
-export const COOKIE_REPLY_BYTES = 64;
+const COOKIE_REPLY_BYTES = 64;
 /** Length of the smallest data message, a keepalive (section 5.4.6). No WireGuard message is shorter. */
 export const SMALLEST_DATA_BYTES = 32;
 /** Length of each of mac1 and mac2, the last two fields of both handshake messages (section 5.4.4). */

@@ -85,6 +85,8 @@ test('a session that nobody is heard in ends, and any byte keeps it', () => {
   carry(table, session, 1, 500);
   expect(table.over(1_499)).toEqual([]);
   expect(table.over(1_500)).toMatchObject([{ session, reason: 'idle' }]);
+  table.heard(session, 1_500);
+  expect(table.over(2_499)).toEqual([]);
 });
 
 test('a quota counts both directions, and what was carried elsewhere', () => {
@@ -97,13 +99,14 @@ test('a quota counts both directions, and what was carried elsewhere', () => {
   expect(table.over(0)).toMatchObject([{ reason: 'quota' }]);
 });
 
-test('a rate is held on average, after a burst', () => {
+test('a rate is held on average in each direction, after a burst', () => {
   const table = new SessionTable(form);
   const session = opened(table, { rateBytesPerSecond: 1_000_000 });
   const passed = Array.from({ length: 1_500 }, () => carry(table, session, 1_000)).filter(Boolean);
   expect(passed).toHaveLength(1_000);
   expect(carry(table, session, 1_000, 1)).toBe(true);
   expect(carry(table, session, 1_000, 1)).toBe(false);
+  expect(table.carry(session, 1, { bytes: 1_000, nowMs: 1 })).toBe(true);
 });
 
 test('ports that the system refuses are replaced', () => {

@@ -12,7 +12,7 @@ import { TokenBucket } from './token-bucket.ts';
 export interface SessionLimits {
   /** Bytes that it may carry in both directions together; Infinity for no end. */
   readonly quotaBytes: number;
-  /** Bytes per second of both directions together on average; Infinity for no limit. */
+  /** Bytes per second of each direction on average; Infinity for no limit. */
   readonly rateBytesPerSecond: number;
   /** When it ends at the latest. */
   readonly notAfterMs: number;
@@ -41,7 +41,8 @@ export interface Session {
   /** Bytes of datagrams that arrived from each side and were carried. */
   readonly carriedBytes: [number, number];
   heardAtMs: number;
-  rate: TokenBucket | undefined;
+  /** By side of arrival. */
+  rates: readonly [TokenBucket, TokenBucket] | undefined;
 }
 
 /** The form of a table. */
@@ -116,7 +117,7 @@ export class SessionTable {
       limits: request,
       carriedBytes: [0, 0],
       heardAtMs: nowMs,
-      rate: undefined,
+      rates: undefined,
     };
     setLimits(session, request);
     this.#sessions.set(session.id, session);
@@ -151,7 +152,7 @@ export class SessionTable {
     side: SessionSide,
     { bytes, nowMs }: { bytes: number; nowMs: number },
   ): boolean {
-    if (session.rate?.take(bytes, nowMs) === false) return false;
+    if (session.rates?.[side].take(bytes, nowMs) === false) return false;
     this.carried(session, side, { bytes, nowMs });
     return true;
   }
@@ -163,6 +164,11 @@ export class SessionTable {
     { bytes, nowMs }: { bytes: number; nowMs: number },
   ): void {
     session.carriedBytes[side] += bytes;
+    session.heardAtMs = nowMs;
+  }
+
+  /** Notes that a device was heard that sent nothing to carry. */
+  heard(session: Session, nowMs: number): void {
     session.heardAtMs = nowMs;
   }
 
@@ -206,12 +212,10 @@ function setLimits(session: Session, limits: SessionLimits): void {
   const { quotaBytes, rateBytesPerSecond, notAfterMs } = limits;
   const isSameRate = session.limits.rateBytesPerSecond === rateBytesPerSecond;
   session.limits = { quotaBytes, rateBytesPerSecond, notAfterMs };
-  if (!Number.isFinite(rateBytesPerSecond)) session.rate = undefined;
-  else if (session.rate === undefined || !isSameRate) {
-    session.rate = new TokenBucket({
-      ratePerSecond: rateBytesPerSecond,
-      burst: burstBytes(rateBytesPerSecond),
-    });
+  if (!Number.isFinite(rateBytesPerSecond)) session.rates = undefined;
+  else if (session.rates === undefined || !isSameRate) {
+    const limit = { ratePerSecond: rateBytesPerSecond, burst: burstBytes(rateBytesPerSecond) };
+    session.rates = [new TokenBucket(limit), new TokenBucket(limit)];
   }
 }
 

@@ -137,6 +137,8 @@ export class Forwarder {
         for (const to of verdict.to) this.#send(port, to, { piece, nowMs });
         break;
       case 'answer':
+        // Only what is authentic is answered: a pair that goes direct keeps its place by registering.
+        this.#options.table.heard(session.session, nowMs);
         this.#answer(socket, source, verdict.bytes);
         break;
     }

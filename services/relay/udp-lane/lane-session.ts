@@ -28,11 +28,20 @@ export interface LaneSession {
   readonly counted: [number, number];
   /** When the kernel began to carry it. */
   offloadedAtMs: number;
-  /** Whether a packet was seen to leave the kernel. */
-  isVerified: boolean;
+  /** What the kernel had counted of each side when it was last looked at. */
+  readonly seen: [SeenDirection, SeenDirection];
   /** Why the kernel could not carry it; it is not asked again until a side is locked anew. */
   failure: 'refused' | 'narrow' | undefined;
 }
+
+/** Packets of one direction in the kernel. */
+export interface SeenDirection {
+  readonly arrived: number;
+  readonly departed: number;
+}
+
+/** A direction in which nothing was seen. */
+export const nothingSeen: SeenDirection = { arrived: 0, departed: 0 };
 
 /** A session before its sockets are open. */
 export function createLaneSession(session: Session, admission: Admission): LaneSession {
@@ -45,7 +54,7 @@ export function createLaneSession(session: Session, admission: Admission): LaneS
     flow: undefined,
     counted: [0, 0],
     offloadedAtMs: 0,
-    isVerified: false,
+    seen: [nothingSeen, nothingSeen],
     failure: undefined,
   };
 }

@@ -1,8 +1,8 @@
 import type { SessionSide } from '@nexodus/relay-registration';
 import { addressKind, type IpAddress, ipAddressesEqual } from '@nexodus/netip';
 import type { SessionTable } from '../core/session-table.ts';
-import { flowOf, type LaneSession } from './lane-session.ts';
-import type { DirectionCount, NftOffload } from './offload/nft-offload.ts';
+import { flowOf, type LaneSession, nothingSeen, type SeenDirection } from './lane-session.ts';
+import type { DirectionCount, KernelOffload } from './offload/kernel-offload.ts';
 
 /** A new flow is looked at this often until a packet was seen to leave, and for so long. */
 const FRESH_POLL_MS = 100;
@@ -23,7 +23,7 @@ const HEADER_BYTES = { 4: 28, 6: 48 } as const;
 
 /** What a keeper works with. */
 export interface OffloadKeeperOptions {
-  readonly offload: NftOffload;
+  readonly offload: KernelOffload;
   readonly table: SessionTable;
   /** The lane's own addresses. */
   readonly addresses: readonly IpAddress[];
@@ -32,7 +32,8 @@ export interface OffloadKeeperOptions {
 
 /**
  * Decides what the kernel carries, counts what it carried, and checks that it does: each new flow is watched until one
- * of its packets was seen on its way out. A flow whose packets arrive and do not leave goes back to the sockets.
+ * of its packets was seen on its way out, and all are looked at in turns. A flow goes back to the sockets when more than
+ * half of what arrived since the last look did not leave.
  */
 export class OffloadKeeper {
   readonly #options: OffloadKeeperOptions;
@@ -67,7 +68,7 @@ export class OffloadKeeper {
     session.carriage = 'kernel';
     session.flow = flow;
     session.offloadedAtMs = nowMs;
-    session.isVerified = false;
+    session.seen.fill(nothingSeen);
     this.#fresh.add(session);
     this.#flows.add(session);
     this.#nextFreshAtMs = Math.min(this.#nextFreshAtMs, nowMs + FRESH_POLL_MS);
@@ -131,16 +132,23 @@ export class OffloadKeeper {
 
   #look(session: LaneSession, nowMs: number): void {
     const counts = this.#count(session, nowMs);
-    if (counts.some(({ departed }) => departed.packets > 0)) {
-      session.isVerified = true;
-      this.#failures = 0;
+    let isLost = false;
+    for (const [side, { arrived, departed }] of counts.entries()) {
+      const before = session.seen[side] ?? nothingSeen;
+      const seen = { arrived: arrived.packets, departed: departed.packets };
+      if (seen.departed > before.departed) this.#works(session);
+      isLost ||= missing(seen) - missing(before) > (seen.arrived - before.arrived) / 2;
+      session.seen[side] = seen;
     }
-    const isLost = counts.some(
-      ({ arrived, departed }) => arrived.packets > 0 && departed.packets === 0,
-    );
-    if (session.isVerified || nowMs - session.offloadedAtMs >= FRESH_MS)
-      this.#fresh.delete(session);
-    if (isLost) this.#fail(session, nowMs);
+    if (nowMs - session.offloadedAtMs >= FRESH_MS) this.#fresh.delete(session);
+    if (!isLost) return;
+    this.#leaveNarrow(nowMs);
+    if (session.flow !== undefined) this.#fail(session, nowMs);
+  }
+
+  #works(session: LaneSession): void {
+    this.#failures = 0;
+    this.#fresh.delete(session);
   }
 
   /** Flows whose turn it is; they are the last in the order then. */
@@ -208,6 +216,11 @@ export class OffloadKeeper {
     if (kind === 'loopback' || kind === 'link-local') return true;
     return this.#options.addresses.some((own) => ipAddressesEqual(own, address));
   }
+}
+
+/** Packets that arrived and did not leave. Those that arrived between two reads are on the other side of the balance. */
+function missing({ arrived, departed }: SeenDirection): number {
+  return Math.max(0, arrived - departed);
 }
 
 /** The kernel counts an aggregate as one packet with one pair of headers. */

@@ -24,7 +24,7 @@ export interface UdpLaneSession {
   readonly notAfterAt?: number;
   /** Bytes of both directions together. Default: the lane's. */
   readonly quotaBytes?: number;
-  /** Bytes per second of both directions together. Default: the lane's. */
+  /** Bytes per second of each direction. Default: the lane's. */
   readonly rateBytesPerSecond?: number;
 }
 

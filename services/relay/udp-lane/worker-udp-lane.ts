@@ -43,7 +43,7 @@ export interface UdpLaneOptions {
   readonly idleMs?: number;
   /** Bytes of a session in both directions together, where it does not say. Default: no end. */
   readonly quotaBytes?: number;
-  /** Bytes per second of a session in both directions together, where it does not say. Default: no limit. */
+  /** Bytes per second of each direction of a session, where it does not say. Default: no limit. */
   readonly rateBytesPerSecond?: number;
   readonly admission?: AdmissionLimits;
   readonly events: UdpLaneEvents;

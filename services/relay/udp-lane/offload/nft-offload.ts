@@ -9,15 +9,8 @@ import {
   renderChange,
   sourceKey,
 } from './flow-elements.ts';
+import type { DirectionCount, KernelOffload } from './kernel-offload.ts';
 import { renderRemoval, renderRuleset, type RulesetOptions } from './ruleset.ts';
-
-/** What the kernel carried in one direction since the flow was programmed. */
-export interface DirectionCount {
-  /** Datagrams as they arrived (an aggregate counts as one), and their bytes with IP and UDP headers. */
-  readonly arrived: { readonly packets: number; readonly bytes: number };
-  /** Of those, what was routed and is on its way out. */
-  readonly departed: { readonly packets: number };
-}
 
 /** What an offload needs. */
 export interface NftOffloadOptions extends Omit<RulesetOptions, 'guarded'> {
@@ -30,8 +23,7 @@ export interface NftOffloadOptions extends Omit<RulesetOptions, 'guarded'> {
  * The kernel's part of a lane: it knows locked sources, so that strangers can be held off, and carries the data of the
  * sessions it is told to. It holds rules of its own only and leaves nothing behind when it is closed.
  */
-export class NftOffload {
-  /** Families whose data the kernel can carry here, and why not the others. */
+export class NftOffload implements KernelOffload {
   readonly reasons: ForwardingPlan['reasons'];
   readonly #options: NftOffloadOptions;
   readonly #elements = new Map<bigint, FlowElement[]>();
@@ -61,10 +53,6 @@ export class NftOffload {
     return offload;
   }
 
-  /**
-   * Makes a session what `flow` says, in one transaction; undefined removes it. False where the kernel refuses: then it
-   * knows nothing of the session.
-   */
   update(sessionId: bigint, flow: Flow | undefined): boolean {
     const before = this.#elements.get(sessionId) ?? [];
     const after = flow === undefined ? [] : flowElements(flow);
@@ -82,7 +70,6 @@ export class NftOffload {
     return true;
   }
 
-  /** What the kernel carried of an offloaded session, by side of arrival; undefined where it does not know. */
   counters({ sides }: Flow): readonly [DirectionCount, DirectionCount] | undefined {
     const { programmer, table } = this.#options;
     const family = sides[0].device?.address.family;
@@ -105,7 +92,6 @@ export class NftOffload {
     }
   }
 
-  /** Ports from which the kernel could not send on, because a path of IPv6 is too narrow. */
   narrowPorts(): number[] {
     const { programmer, table } = this.#options;
     try {

@@ -4,7 +4,8 @@
  * Data of a locked source is rewritten without connection tracking: an entry there would outlive the element that made
  * it, and neither revocation nor a new address would stop or move a flow. The destination is rewritten before routing,
  * the source only after: with a local source address the kernel would refuse to route it. Only whole datagrams match; of
- * a fragmented one the first piece would, and the rest would not.
+ * a fragmented one the first piece would, and the rest would not. Nor does what a router would drop, for its options or
+ * at the end of its life: a device must not make the kernel look as if it did not forward.
  *
  * Where a path is too narrow for a rewritten packet, an error about it would quote addresses that its receiver does not
  * know, and may not: it is dropped. IPv4 packets lose their "don't fragment" bit instead; of IPv6, which only its sender
@@ -116,7 +117,7 @@ function familyOf(number: 4 | 6, address: string): Family {
         addressType: 'ipv4_addr',
         header: 'ip',
         isPlain: 'ip protocol udp',
-        isWhole: 'ip frag-off & 0x3fff == 0',
+        isWhole: 'ip frag-off & 0x3fff == 0 ip hdrlength 5 ip ttl > 1',
         unfragmentable: ' ip frag-off set 0\n',
         host: 'ip saddr',
       }
@@ -126,7 +127,7 @@ function familyOf(number: 4 | 6, address: string): Family {
         addressType: 'ipv6_addr',
         header: 'ip6',
         isPlain: 'ip6 nexthdr udp',
-        isWhole: '',
+        isWhole: 'ip6 hoplimit > 1',
         unfragmentable: '',
         host: 'ip6 saddr & ffff:ffff:ffff:ffff::',
       };
