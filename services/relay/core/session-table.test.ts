@@ -4,6 +4,7 @@ import { type Session, type SessionRequest, SessionTable } from './session-table
 
 const form = {
   ports: { first: 20_000, last: 20_019 },
+  sessions: Infinity,
   tenantShare: 0.5,
   sessionsPerDevice: 3,
   idleMs: 1_000,
@@ -33,6 +34,13 @@ test('ports divided by two is the capacity, and then there is no more', () => {
   expect(table.open(request(10), 0)).toBe('ports');
   table.close(3n);
   expect(table.open(request(10), 0)).toMatchObject({ id: 10n });
+});
+
+test('where fewer sessions than ports are allowed, that is the capacity', () => {
+  const table = new SessionTable({ ...form, sessions: 2 });
+  expect(table.capacity).toBe(2);
+  expect([table.open(request(1), 0), table.open(request(2), 0)]).not.toContain('ports');
+  expect(table.open(request(3), 0)).toBe('ports');
 });
 
 test('a port is used again after all others', () => {

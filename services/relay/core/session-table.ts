@@ -48,6 +48,8 @@ export interface Session {
 /** The form of a table. */
 export interface SessionTableOptions {
   readonly ports: PortRange;
+  /** Sessions at most, where that is fewer than the ports allow; Infinity where they alone count. */
+  readonly sessions: number;
   /** Share of the capacity that one tenant may have, above 0 and at most 1. At least one session. */
   readonly tenantShare: number;
   readonly sessionsPerDevice: number;
@@ -72,7 +74,7 @@ export class SessionTable {
   }
 
   get capacity(): number {
-    return this.#pool.capacity;
+    return Math.min(this.#pool.capacity, this.#options.sessions);
   }
 
   get size(): number {
@@ -107,7 +109,7 @@ export class SessionTable {
     if (this.#isDraining) return 'draining';
     if (this.#isOverShare(request.tenant)) return 'tenant';
     if (request.devices.some((device) => this.#isOverNumber(device))) return 'device';
-    const ports = this.#pool.take();
+    const ports = this.size < this.capacity ? this.#pool.take() : undefined;
     if (ports === undefined) return 'ports';
     const session: Session = {
       id: request.id,

@@ -9,6 +9,8 @@ export interface LaneData {
   /** Addresses to listen on, at most one of each family, no wildcard. */
   readonly addresses: readonly string[];
   readonly ports: PortRange;
+  /** Sessions at most, whatever the ports allow. */
+  readonly sessions: number;
   readonly tenantShare: number;
   readonly sessionsPerDevice: number;
   readonly idleMs: number;

@@ -52,6 +52,7 @@ beforeEach(() => {
   kernel = new ScriptedKernel();
   table = new SessionTable({
     ports: { first: 20_000, last: 20_999 },
+    sessions: Infinity,
     tenantShare: 1,
     sessionsPerDevice: 1_000,
     idleMs: 60_000,

@@ -200,11 +200,15 @@ export function udpLaneContract(technology: UdpLaneTechnology): void {
       await start();
       const pair = await join([4, 4], { rateBytesPerSecond: 300_000 });
       lab.alpha.send(pair.names[0], pair.ports[0], dataMessage(1, 1_000), 3_000);
-      await eventually(async () => (await lane.statistics()).carriedBytes !== undefined);
-      await eventually(() => lab.beta.received(pair.names[1]).length >= 290);
+      await eventually(() => lab.beta.received(pair.names[1]).length >= 50);
+      const startedAtMs = performance.now();
       const quiet = await join([4, 4]);
       await passes(quiet, 1);
-      expect(lab.beta.received(pair.names[1]).length).toBeLessThan(1_500);
+      // The lane looks at each flow once a second: one that is held to its rate is not one that fails.
+      await eventually(() => performance.now() - startedAtMs > 1_200);
+      const { carriedBy, carriedBytes } = await lane.statistics();
+      expect(carriedBytes.kernel + carriedBytes.sockets).toBeLessThan(1_500_000);
+      expect(carriedBy[technology === 'nft' ? 'kernel' : 'offload']).toBe(2);
     });
 
     test('has no place for more than its ports allow, nor for a tenant with its share', async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { type UdpAdapter, startUdpWorker, type UdpWorker } from '@nexodus/udp-batch';
 import { createMac1State, formatX25519PublicKey } from '@nexodus/wireguard';
@@ -52,6 +53,8 @@ export interface UdpLaneOptions {
 }
 
 const THREAD = new URL('./lane-thread.ts', import.meta.url);
+/** Files that the process needs beside the sockets of sessions. */
+const OTHER_FILES = 1_024;
 const DEFAULT_PORTS: PortRange = { first: 20_000, last: 60_000 };
 
 /**
@@ -163,6 +166,7 @@ class WorkerUdpLane implements UdpLane {
     return {
       addresses,
       ports,
+      sessions: sessionsByOpenFiles(addresses.length),
       tenantShare: this.#options.tenantShare ?? 0.25,
       sessionsPerDevice: this.#options.sessionsPerDevice ?? 256,
       idleMs: this.#options.idleMs ?? 300_000,
@@ -217,6 +221,18 @@ function offloadData({
   stateFile,
 }: NonNullable<UdpLaneOptions['offload']>): OffloadData {
   return { interfaces, stateFile };
+}
+
+/** Sessions for which this process may have sockets: one for each side and family. */
+function sessionsByOpenFiles(families: number): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8');
+    const openFiles = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity);
+    return Math.max(0, Math.floor((openFiles - OTHER_FILES) / (2 * families)));
+  } catch {
+    // Another system than Linux, where the limit is found out by reaching it.
+    return Infinity;
+  }
 }
 
 async function prepared(device: UdpLaneDevice): Promise<LaneOpeningDevice> {

@@ -6,14 +6,14 @@ test('counters are read by their keys, as nft 1.0.6 prints them', () => {
 	map m_fl4 {
 		type ipv4_addr . inet_service . inet_service : mark
 		size 40001
-		elements = { 1.2.3.4 . 5 . 20001 counter packets 3 bytes 4321 limit rate 9765625 kbytes/second burst 256 kbytes : 0x40004e21,
-			     10.0.0.1 . 51820 . 20000 counter packets 0 bytes 0 limit rate 1 mbytes/second : 0x40004e20 }
+		elements = { 1.2.3.4 . 5 . 20001 limit rate 9765625 kbytes/second burst 256 kbytes counter packets 3 bytes 4321 : 0x40004e21,
+			     10.0.0.1 . 51820 . 20000 limit rate 1 mbytes/second counter packets 0 bytes 0 : 0x40004e20 }
 	}
 	set s_po4 {
 		elements = { 0x40004e21 counter packets 12 bytes 99, 0x00000021 counter packets 1 bytes 2 }
 	}
 	map m_fl6 {
-		elements = { 2001:db8::5 . 5 . 20001 counter packets 7 bytes 8 limit rate 1 mbytes/second : 0x40004e21 }
+		elements = { 2001:db8::5 . 5 . 20001 limit rate 1 mbytes/second burst 5 kbytes counter packets 7 bytes 8 : 0x40004e21 }
 	}
 }`;
   expect([...parseElementCounters(printed)]).toEqual([

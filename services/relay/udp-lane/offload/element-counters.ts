@@ -4,7 +4,9 @@ export interface ElementCount {
   readonly bytes: number;
 }
 
-const COUNTED = /(0x[0-9a-f]+|[0-9a-f:.]+ \. \d+ \. \d+) counter packets (\d+) bytes (\d+)/g;
+/** A key, a limit where there is one, and what was counted. */
+const COUNTED =
+  /(0x[0-9a-f]+|[0-9a-f:.]+ \. \d+ \. \d+)(?: limit rate [^,:]*?)? counter packets (\d+) bytes (\d+)/g;
 
 /** Reads the counters of elements, by their key, from what `get element` prints. A mark is a key as a number would be. */
 export function parseElementCounters(text: string): ReadonlyMap<string, ElementCount> {

@@ -36,7 +36,7 @@ describe('the elements of a session', () => {
   });
 
   test('that the kernel carries lead from each source to the other', () => {
-    const policed = 'counter limit rate 10000000000 bytes/second burst 1000000000 bytes';
+    const policed = 'limit rate 10000000000 bytes/second burst 1000000000 bytes counter';
     expect(text(flow())).toEqual([
       's_kn4 192.0.2.1 . 1111 . 20000',
       's_kn4 198.51.100.2 . 2222 . 20001',
@@ -57,7 +57,7 @@ describe('the elements of a session', () => {
     const limited = text(flow({ limit: { rateBytesPerSecond: 1_000.5, burstBytes: 65_536 } }));
     expect(limited).toContain('s_li4 192.0.2.1 . 1111 . 20000');
     expect(limited).toContain(
-      'm_fl4 192.0.2.1 . 1111 . 20000 counter limit rate 1001 bytes/second burst 65536 bytes : 0x40004e20',
+      'm_fl4 192.0.2.1 . 1111 . 20000 limit rate 1001 bytes/second burst 65536 bytes counter : 0x40004e20',
     );
   });
 
@@ -98,7 +98,7 @@ describe('a change', () => {
       'delete element inet x m_fl4 { 192.0.2.1 . 1111 . 20000 }',
       'delete element inet x m_dp4 { 0x40004e21 }',
       'add element inet x s_kn4 { 192.0.2.1 . 9999 . 20000 }',
-      expect.stringContaining('add element inet x m_fl4 { 192.0.2.1 . 9999 . 20000 counter'),
+      expect.stringContaining('add element inet x m_fl4 { 192.0.2.1 . 9999 . 20000 limit'),
       'add element inet x m_dp4 { 0x40004e21 : 9999 }',
       '',
     ]);

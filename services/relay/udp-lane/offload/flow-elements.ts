@@ -83,7 +83,7 @@ function directionElements(from: FlowSide, to: FlowSide, limit: Flow['limit']): 
   const { family } = device.address;
   const mark = `0x${markOf(from.port).toString(16)}`;
   const { rateBytesPerSecond, burstBytes } = limit ?? NO_LIMIT;
-  const policed = ` counter limit rate ${Math.ceil(rateBytesPerSecond)} bytes/second burst ${Math.ceil(burstBytes)} bytes`;
+  const policed = ` limit rate ${Math.ceil(rateBytesPerSecond)} bytes/second burst ${Math.ceil(burstBytes)} bytes counter`;
   return [
     element('m_da', family, mark, ` : ${formatIpAddress(device.address)}`),
     element('m_dp', family, mark, ` : ${device.port}`),

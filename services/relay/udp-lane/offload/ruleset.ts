@@ -1,5 +1,5 @@
 /**
- * The nft table of a lane: what it holds when no session is open. See docs/protocol/relay.md for the path of a packet.
+ * The nft table of a lane: what it holds when no session is open. See docs/protocol/relay-udp.md for the path of a packet.
  *
  * Data of a locked source is rewritten without connection tracking: an entry there would outlive the element that made
  * it, and neither revocation nor a new address would stop or move a flow. The destination is rewritten before routing,
@@ -138,10 +138,11 @@ function renderFamily(family: Family, size: number): string {
   const flow = `${addressType} . inet_service . inet_service`;
   const source = `${header} saddr . udp sport . udp dport`;
   const data = '@th,64,32 0x04000000';
+  // The limit comes first: what is over it is not counted as carried.
   return `map m_fl${n} { type ${flow} : mark
 size ${size}
-counter
 limit rate 1 mbytes/second
+counter
 }
 map m_da${n} { type mark : ${addressType}
 size ${size}
