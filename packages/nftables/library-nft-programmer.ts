@@ -1,9 +1,13 @@
-import type koffi from 'koffi';
+import type { LibraryHandle } from 'koffi';
 import { NftError } from './nft-error.ts';
 import type { NftProgrammer } from './nft-programmer.ts';
 
 /** Name of the library, version 1 of its interface (libnftables(3)). */
 const LIBRARY = 'libnftables.so.1';
+/** Of socket(2) and netlink(7) on Linux. */
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOSE_ON_EXEC = 3 | 0o2000000;
+const NETLINK_NETFILTER = 12;
 /** NFT_CTX_OUTPUT_JSON. */
 const OUTPUT_JSON = 1 << 4;
 
@@ -15,6 +19,7 @@ export interface LibraryNftProgrammerOptions {
 
 /** Functions of libnftables(3) that are used. A context is an opaque address. */
 interface Libnftables {
+  readonly canOpenNetfilterSocket: () => boolean;
   readonly newContext: (flags: number) => unknown;
   readonly freeContext: (context: unknown) => void;
   readonly bufferOutput: (context: unknown) => number;
@@ -34,6 +39,8 @@ export async function createLibraryNftProgrammer(
   options: LibraryNftProgrammerOptions = {},
 ): Promise<NftProgrammer> {
   const library = await load(options.library ?? LIBRARY);
+  // The library ends the whole process where the kernel gives it no such socket.
+  if (!library.canOpenNetfilterSocket()) throw new NftError('unavailable', 'no nftables here');
   const context = library.newContext(0);
   if (
     context === null ||
@@ -89,14 +96,20 @@ class LibraryNftProgrammer implements NftProgrammer {
 async function load(path: string): Promise<Libnftables> {
   try {
     const { default: binding } = await import('koffi');
-    return functionsOf(binding.load(path));
+    return functionsOf(binding.load(path), binding.load(null));
   } catch (cause) {
     throw new NftError('unavailable', `${path} cannot be loaded`, { cause });
   }
 }
 
-function functionsOf(library: ReturnType<typeof koffi.load>): Libnftables {
+function functionsOf(library: LibraryHandle, system: LibraryHandle): Libnftables {
+  const socket = system.func('int socket(int domain, int type, int protocol)');
+  const close = system.func('int close(int fd)');
   return {
+    canOpenNetfilterSocket: () => {
+      const fd: unknown = socket(AF_NETLINK, SOCK_RAW_CLOSE_ON_EXEC, NETLINK_NETFILTER);
+      return typeof fd === 'number' && fd >= 0 && close(fd) === 0;
+    },
     newContext: library.func('void *nft_ctx_new(uint32_t flags)'),
     freeContext: library.func('void nft_ctx_free(void *ctx)'),
     bufferOutput: library.func('int nft_ctx_buffer_output(void *ctx)'),

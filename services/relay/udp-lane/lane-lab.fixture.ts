@@ -201,14 +201,21 @@ export class LaneLab {
     return new LaneLab({ network, relay, peers: [alpha, beta, stranger], folder });
   }
 
-  async startLane(config: Partial<LaneHostConfig> = {}): Promise<HostedLane> {
+  /** `prefix`: a program and its arguments that run the lane, such as one that takes rights away. */
+  async startLane(
+    config: Partial<LaneHostConfig> = {},
+    prefix: readonly string[] = [],
+  ): Promise<HostedLane> {
     const complete: LaneHostConfig = {
       addresses: [this.relay.ipv4, this.relay.ipv6],
       ports: { first: 20_000, last: 20_199 },
       ...config,
     };
     const lane = new HostedLane(
-      await startNode(this.relay, './lane-host.fixture.ts', [JSON.stringify(complete)]),
+      await startNode(this.relay, './lane-host.fixture.ts', {
+        args: [JSON.stringify(complete)],
+        prefix,
+      }),
     );
     await lane.talker.hear('started');
     return lane;
@@ -256,10 +263,11 @@ export class LaneLab {
 async function startNode(
   host: VirtualHost,
   file: string,
-  args: readonly string[] = [],
+  { args = [], prefix = [] }: { args?: readonly string[]; prefix?: readonly string[] } = {},
 ): Promise<HostProcess> {
   const { pathname } = new URL(file, import.meta.url);
-  return host.spawn(process.execPath, [pathname, ...args]);
+  const [program = '', ...rest] = [...prefix, process.execPath, pathname, ...args];
+  return host.spawn(program, rest);
 }
 
 /** The endpoint of one family in a place's side. */

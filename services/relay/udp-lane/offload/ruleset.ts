@@ -22,7 +22,10 @@ const MARKS = '0x40000000-0x4000ffff';
 /** Handshakes, registrations and data of unknown sources that one source may send, in datagrams per second. */
 const STRANGERS_PER_SECOND = 200;
 const STRANGERS_BURST = 400;
-/** The same of all sources together, whose own addresses may be forged. */
+/** What is not data that one locked source may send, in datagrams per second: a device must not keep the lane busy. */
+const KNOWN_PER_SECOND = 50;
+const KNOWN_BURST = 100;
+/** What all strangers together may send: their addresses may be forged. */
 const ALL_STRANGERS_PER_SECOND = 20_000;
 /** Sources told apart by that limit, in each family, and for how long they are remembered. */
 const STRANGERS_SIZE = 65_536;
@@ -61,7 +64,7 @@ size ${size}
 flags dynamic,timeout
 timeout ${NARROW_TIMEOUT}
 }
-${families.map((family) => renderFamily(family, size)).join('\n')}
+${families.map((family) => `${renderSets(family, size)}\n${renderChains(family)}`).join('\n')}
 chain pre { type filter hook prerouting priority -300; policy accept;
 ${families.map((family) => ` ${family.header} daddr ${family.address} ${family.isPlain} udp dport ${range} goto in${family.number}`).join('\n')}
 }
@@ -133,11 +136,9 @@ function familyOf(number: 4 | 6, address: string): Family {
       };
 }
 
-function renderFamily(family: Family, size: number): string {
-  const { number: n, addressType, header, isWhole, host } = family;
+function renderSets(family: Family, size: number): string {
+  const { number: n, addressType } = family;
   const flow = `${addressType} . inet_service . inet_service`;
-  const source = `${header} saddr . udp sport . udp dport`;
-  const data = '@th,64,32 0x04000000';
   // The limit comes first: what is over it is not counted as carried.
   return `map m_fl${n} { type ${flow} : mark
 size ${size}
@@ -163,12 +164,23 @@ size ${size}
 set s_kn${n} { type ${flow}
 size ${size}
 }
+set s_kl${n} { type ${flow}
+size ${size}
+flags dynamic
+timeout ${STRANGERS_TIMEOUT}
+}
 set s_st${n} { type ${addressType}
 size ${STRANGERS_SIZE}
 flags dynamic
 timeout ${STRANGERS_TIMEOUT}
+}`;
 }
-chain rw${n} {
+
+function renderChains(family: Family): string {
+  const { number: n, header, isWhole, host } = family;
+  const source = `${header} saddr . udp sport . udp dport`;
+  const data = '@th,64,32 0x04000000';
+  return `chain rw${n} {
  notrack
 ${family.unfragmentable} ${header} daddr set meta mark map @m_da${n}
  udp dport set meta mark map @m_dp${n}
@@ -178,12 +190,17 @@ ${family.unfragmentable} ${header} daddr set meta mark map @m_da${n}
 chain in${n} {
  ${isWhole} ${data} meta mark set ${source} map @m_fl${n} goto rw${n}
  ${isWhole} ${data} ${source} @s_li${n} drop
- ${source} @s_kn${n} accept
+ ${data} ${source} @s_kn${n} accept
+ ${source} @s_kn${n} goto kn${n}
  udp length 156 @th,64,32 0x01000000 goto st${n}
  udp length 100 @th,64,32 0x02000000 goto st${n}
  udp length 64 @th,64,32 0xf5574d31 goto st${n}
  udp length >= 40 ${data} goto st${n}
  counter name c_junk drop
+}
+chain kn${n} {
+ update @s_kl${n} { ${source} limit rate over ${KNOWN_PER_SECOND}/second burst ${KNOWN_BURST} packets } counter name c_rate drop
+ accept
 }
 chain st${n} {
  update @s_st${n} { ${host} limit rate over ${STRANGERS_PER_SECOND}/second burst ${STRANGERS_BURST} packets } counter name c_rate drop
