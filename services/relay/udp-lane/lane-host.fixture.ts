@@ -7,10 +7,14 @@ import { preloadLibnftables } from '@nexodus/nftables/testing';
 import { RelayRegistrationKey } from '@nexodus/relay-registration';
 import { parseWireGuardPublicKey } from '@nexodus/wireguard';
 import type { UdpLaneStatistics } from './udp-lane.ts';
-import { openUdpLane, type UdpLaneOptions } from './worker-udp-lane.ts';
+import { openSpreadUdpLane, type SpreadUdpLaneOptions } from './spread-udp-lane.ts';
+import { openUdpLane } from './worker-udp-lane.ts';
 
 /** How the lane is opened. */
-export type LaneHostConfig = Omit<UdpLaneOptions, 'events' | 'now'>;
+export type LaneHostConfig = Omit<SpreadUdpLaneOptions, 'events' | 'now' | 'threads'> & {
+  /** Undefined: a lane of one thread. */
+  readonly threads?: number;
+};
 
 /** A session in JSON. */
 export interface HostedSession {
@@ -55,16 +59,21 @@ const fromBase64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text
 
 preloadLibnftables();
 const config = JSON.parse(process.argv[2] ?? '') as LaneHostConfig; // the test wrote it
-const lane = await openUdpLane({
-  ...config,
+const { threads, ...form } = config;
+const options = {
+  ...form,
   now: Date.now,
   events: {
-    ended: (id, reason) => say({ says: 'ended', id: String(id), reason }),
-    roamed: (id, side) => say({ says: 'roamed', id: String(id), side }),
-    offloadFailed: (reason) => say({ says: 'offload-failed', reason }),
-    failed: (error) => say({ says: 'failed', reason: error.message }),
+    ended: (id: bigint, reason: string) => say({ says: 'ended', id: String(id), reason }),
+    roamed: (id: bigint, side: number) => say({ says: 'roamed', id: String(id), side }),
+    offloadFailed: (reason: string) => say({ says: 'offload-failed', reason }),
+    failed: (error: Error) => say({ says: 'failed', reason: error.message }),
   },
-});
+};
+const lane =
+  threads === undefined
+    ? await openUdpLane(options)
+    : await openSpreadUdpLane({ ...options, threads });
 const { technology, technologyReason, capacity } = lane;
 say({
   says: 'started',

@@ -17,8 +17,8 @@ export interface OffloadAttempt {
 }
 
 /**
- * Prepares the kernel's part of a lane. What an earlier lane of the same ports left after a sudden end is taken back in
- * any case, also where no offload is wanted now. Never throws: a lane without offload carries everything itself.
+ * Prepares the kernel's part of a lane. What an earlier lane of the same ports and state file left after a sudden end is
+ * taken back first. Never throws: a lane without offload carries everything itself.
  */
 export function prepareOffload(data: LaneData, programmer: NftProgrammer | Error): OffloadAttempt {
   const table = `inet nexodus_relay_${data.ports.first}`;

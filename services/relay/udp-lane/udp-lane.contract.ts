@@ -25,8 +25,9 @@ interface JoinedPair {
 }
 
 /** The promises of UdpLane, for one technology, between virtual hosts. Needs root. */
-export function udpLaneContract(technology: UdpLaneTechnology): void {
-  describe(`the lane by ${technology}`, () => {
+export function udpLaneContract(technology: UdpLaneTechnology, threads?: number): void {
+  const name = threads === undefined ? technology : `${technology} in ${threads} threads`;
+  describe(`the lane by ${name}`, () => {
     let lab: LaneLab;
     let lane: HostedLane;
     let sessions = 0n;
@@ -45,7 +46,7 @@ export function udpLaneContract(technology: UdpLaneTechnology): void {
     const start = async (config: Partial<LaneHostConfig> = {}): Promise<void> => {
       const own: Partial<LaneHostConfig> =
         technology === 'nft' ? { offload: { stateFile: lab.stateFile } } : { adapter: technology };
-      lane = await lab.startLane({ ...own, ...config });
+      lane = await lab.startLane({ ...own, ...config, ...(threads !== undefined && { threads }) });
     };
 
     const join = async (
@@ -181,7 +182,7 @@ export function udpLaneContract(technology: UdpLaneTechnology): void {
     });
 
     test('ends a session when its time is over, when nobody is heard, and when its quota is used up', async () => {
-      await start({ idleMs: 2_000 });
+      await start({ idleMs: 4_000 });
       const expiring = labSession((sessions += 1n), { lifetimeMs: 50 });
       await lane.open(expiring);
       const ended = (session: LabSession, reason: string) =>

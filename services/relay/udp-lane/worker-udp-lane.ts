@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { type UdpAdapter, startUdpWorker, type UdpWorker } from '@nexodus/udp-batch';
 import { createMac1State, formatX25519PublicKey } from '@nexodus/wireguard';
@@ -11,6 +10,7 @@ import type {
   OffloadData,
   ToLane,
 } from './lane-messages.ts';
+import { sessionsByOpenFiles } from './open-files.ts';
 import type {
   UdpLane,
   UdpLaneDevice,
@@ -27,6 +27,8 @@ export interface UdpLaneOptions {
   readonly addresses: readonly string[];
   /** UDP ports of sessions, two for each. Default 20,000 to 60,000. */
   readonly ports?: PortRange;
+  /** Sessions at most, where the ports allow more. Default: as many as the process may have sockets for. */
+  readonly sessions?: number;
   /** How the lane's sockets are read. Default `auto`: batched where the machine can. */
   readonly adapter?: UdpAdapter | 'auto';
   /** How the kernel carries data; undefined: it does not. */
@@ -53,9 +55,8 @@ export interface UdpLaneOptions {
 }
 
 const THREAD = new URL('./lane-thread.ts', import.meta.url);
-/** Files that the process needs beside the sockets of sessions. */
-const OTHER_FILES = 1_024;
-const DEFAULT_PORTS: PortRange = { first: 20_000, last: 60_000 };
+/** Ports of sessions where none are named. */
+export const DEFAULT_PORTS: PortRange = { first: 20_000, last: 60_000 };
 
 /**
  * Opens a lane: a thread of its own with the sockets of its sessions.
@@ -166,7 +167,7 @@ class WorkerUdpLane implements UdpLane {
     return {
       addresses,
       ports,
-      sessions: sessionsByOpenFiles(addresses.length),
+      sessions: this.#options.sessions ?? sessionsByOpenFiles(addresses.length),
       tenantShare: this.#options.tenantShare ?? 0.25,
       sessionsPerDevice: this.#options.sessionsPerDevice ?? 256,
       idleMs: this.#options.idleMs ?? 300_000,
@@ -221,18 +222,6 @@ function offloadData({
   stateFile,
 }: NonNullable<UdpLaneOptions['offload']>): OffloadData {
   return { interfaces, stateFile };
-}
-
-/** Sessions for which this process may have sockets: one for each side and family. */
-function sessionsByOpenFiles(families: number): number {
-  try {
-    const limits = readFileSync('/proc/self/limits', 'utf8');
-    const openFiles = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity);
-    return Math.max(0, Math.floor((openFiles - OTHER_FILES) / (2 * families)));
-  } catch {
-    // Another system than Linux, where the limit is found out by reaching it.
-    return Infinity;
-  }
 }
 
 async function prepared(device: UdpLaneDevice): Promise<LaneOpeningDevice> {

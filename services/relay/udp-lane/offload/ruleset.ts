@@ -22,9 +22,12 @@ const MARKS = '0x40000000-0x4000ffff';
 /** Handshakes, registrations and data of unknown sources that one source may send, in datagrams per second. */
 const STRANGERS_PER_SECOND = 200;
 const STRANGERS_BURST = 400;
-/** What is not data that one locked source may send, in datagrams per second: a device must not keep the lane busy. */
-const KNOWN_PER_SECOND = 50;
-const KNOWN_BURST = 100;
+/**
+ * What is not data that one locked source may send, in datagrams per second: a device must not keep the lane busy, and
+ * whoever forges its address must send more than this to keep its handshakes out.
+ */
+const KNOWN_PER_SECOND = 500;
+const KNOWN_BURST = 500;
 /** What all strangers together may send: their addresses may be forged. */
 const ALL_STRANGERS_PER_SECOND = 20_000;
 /** Sources told apart by that limit, in each family, and for how long they are remembered. */
