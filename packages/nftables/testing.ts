@@ -7,13 +7,9 @@ import koffi from 'koffi';
 const NEEDED = [
   'libmnl.so.0',
   'libnftnl.so.11',
+  'libxtables.so.12',
   'libjansson.so.4',
   'libgmp.so.10',
-  'libmd.so.0',
-  'libbsd.so.0',
-  'libtinfo.so.6',
-  'libedit.so.2',
-  'libxtables.so.12',
   'libnftables.so.1',
 ];
 
