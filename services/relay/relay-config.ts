@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { listenAddress } from '@nexodus/config';
 import { natsSettings, processSettings } from '@nexodus/service-process';
 import { z } from 'zod';
@@ -24,6 +25,8 @@ const udpLaneConfig = z
     public_addresses: onePerFamily.default([]),
     /** First port of sessions: each takes two of each family. */
     first_port: port.default(20_000),
+    /** Threads that read and send what the kernel does not carry, each with its part of the ports; about one for each core. */
+    threads: z.int().min(1).max(256).default(availableParallelism()),
     /** Whether the kernel may carry data of sessions: needs CAP_NET_ADMIN and nf_tables, else sockets carry all. */
     offload: z.boolean().default(true),
     /** Where it is written what forwarding was like before, for the case of a sudden end. */

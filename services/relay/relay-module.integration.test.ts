@@ -267,9 +267,9 @@ test('its heartbeat names its public address and what it can take', async () => 
     relayId: 'relay-1',
     region: 'here',
     url: `https://127.0.0.1:${port}`,
-    freeSessions: 20_000n,
     draining: false,
   });
+  expect(heartbeats[0]?.freeSessions).toBeGreaterThan(0n);
   await module.checkReady();
   expect(module.internalCallers).toEqual({
     [`/${RelayServiceDefinition.fullName}/*`]: ['apiserver'],

@@ -21,7 +21,7 @@ import { observeRelay } from './relay-metrics.ts';
 import { relayStatistics } from './relay-statistics.ts';
 import { createRelayService } from './relay-service.ts';
 import { createRelaySessions, type RelaySessions } from './sessions/relay-sessions.ts';
-import { openUdpLane } from './udp-lane/worker-udp-lane.ts';
+import { openSpreadUdpLane } from './udp-lane/spread-udp-lane.ts';
 import type { UdpLane, UdpLaneEvents } from './udp-lane/udp-lane.ts';
 
 /** Where heartbeats go (relay.proto). */
@@ -46,20 +46,23 @@ export interface RelayModuleOptions {
 /** Builds the relay: sessions of pairs that the control plane granted, carried without a key that opens them. */
 export function createRelayModule(options: RelayModuleOptions): ServiceModule {
   const { config, logger, meter } = options;
-  const capacity = Math.floor((config.udp.last_port - config.udp.first_port + 1) / 2);
+  const places = Math.floor((config.udp.last_port - config.udp.first_port + 1) / 2);
   const sessions = createRelaySessions({
     ...options,
     relayId: config.id,
     listen: config.listen,
     limits: {
       attachments: config.limits.attachments,
-      sessions: capacity,
+      sessions: places,
       sessionsPerTenant: config.limits.sessions_per_organization,
     },
     openUdpLane: (events) => openLane(options, events),
     publicPlace: (place) => publicPlace(place, udpAddresses(config)),
   });
-  const current = (): Capacity => ({ capacity, sessions: sessions.hub.counts.sessions });
+  const current = (): Capacity => ({
+    capacity: Math.min(places, sessions.udpLane.capacity),
+    sessions: sessions.hub.counts.sessions,
+  });
   const statistics = (): ReturnType<typeof relayStatistics> => relayStatistics(sessions, current());
   observeRelay(meter, statistics);
   const heartbeat = createRelayHeartbeat(options, { sessions, current });
@@ -67,7 +70,7 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
   const serving: Part = {
     name: 'relay',
     start: async () => {
-      logger.info({ capacity, port: sessions.port() }, 'relay started');
+      logger.info({ ...current(), port: sessions.port() }, 'relay started');
       isServing = true;
     },
     stop: async () => {
@@ -88,11 +91,18 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
 }
 
 function openLane({ clock, config }: RelayModuleOptions, events: UdpLaneEvents): Promise<UdpLane> {
-  const { first_port: first, last_port: last, offload, state_file: stateFile } = config.udp;
+  const {
+    first_port: first,
+    last_port: last,
+    offload,
+    state_file: stateFile,
+    threads,
+  } = config.udp;
   const addresses = udpAddresses(config);
   // The kernel forwards nothing that stays on this machine, and must know what to send from.
   const canOffload = addresses.listen.every((text) => !isLocalOnly(parseIpAddress(text)));
-  return openUdpLane({
+  return openSpreadUdpLane({
+    threads,
     addresses: addresses.listen,
     ports: { first, last },
     tenantShare: 1,

@@ -116,7 +116,7 @@ function relaySettings({ addresses, relayStateFile, settings }: ModulesOptions) 
     public_url: addresses.relay.publicUrl,
     // There is no other relay that devices could move to.
     drain_seconds: 0,
-    udp: { ...settings.relay.udp, state_file: relayStateFile },
+    udp: { ...settings.relay.udp, threads: 1, state_file: relayStateFile },
   };
 }
 

@@ -61,6 +61,11 @@ export class LaneKeeper {
     this.#lane?.drain();
   }
 
+  /** Sessions that the lane can carry at most; 0 while there is none. */
+  get capacity(): number {
+    return this.#lane?.capacity ?? 0;
+  }
+
   /** How the lane carries data; undefined while there is none. */
   get technology(): UdpLane['technology'] | undefined {
     return this.#lane?.technology;

@@ -43,7 +43,7 @@ export interface RelaySessions {
   readonly parts: readonly Part[];
   readonly hub: SessionHub;
   readonly tlsLane: TlsLane;
-  readonly udpLane: Pick<LaneKeeper, 'statistics' | 'technology' | 'technologyReason'>;
+  readonly udpLane: Pick<LaneKeeper, 'capacity' | 'statistics' | 'technology' | 'technologyReason'>;
   /**
    * Takes nothing new, asks devices to move to other relays and carries on for them meanwhile. Resolves when all have
    * left, at the latest after `durationMs`.

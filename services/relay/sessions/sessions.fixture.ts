@@ -16,7 +16,7 @@ import type { UdpLaneSession } from '../udp-lane/udp-lane.ts';
 import { type HubLimits, SessionHub } from './session-hub.ts';
 import { createSessionService } from './session-service.ts';
 
-export const RELAY_ID = 'relay-1';
+const RELAY_ID = 'relay-1';
 const signingKey = Ed25519PrivateKey.generate('relay-grant');
 const grantKeys = new Map([[grantKeyId(signingKey.publicKey), signingKey.publicKey]]);
 
