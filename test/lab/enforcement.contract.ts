@@ -16,8 +16,9 @@ const ECHOES = 5;
 export function describeEnforcement(running: () => Lab): void {
   describe('against a hostile member', () => {
     test('a packet from an address that is not a shown peer’s is dropped', async () => {
-      const [a, b] = machines(running());
-      await b.end('SIGKILL');
+      const lab = running();
+      const [a, b] = machines(lab);
+      await using _ = await takeOver(lab, b);
       await inBothFamilies(async (family) => {
         const foreign = FOREIGN[family];
         await addAddress(b.host, foreign);
@@ -41,15 +42,9 @@ export function describeEnforcement(running: () => Lab): void {
     test('a machine that routes lets nothing from the tunnel into its LAN or back', async () => {
       const lab = running();
       const [a, b] = machines(lab);
-      await b.end('SIGKILL');
-      await b.host.run('nft', ['delete', 'table', 'inet', `nexodus_${TUNNEL}`]);
       const { serviceHost } = lab;
-      await allowAddresses(b.host, a.publicKey, [
-        a.ipv4,
-        a.ipv6,
-        serviceHost.ipv4,
-        serviceHost.ipv6,
-      ]);
+      await using _ = await takeOver(lab, b);
+      await openUp(lab, b);
       await inBothFamilies(async (family) => {
         const inside = serviceHost[family];
         await b.host.run('ip', ['route', 'add', inside, 'dev', TUNNEL]);
@@ -80,8 +75,10 @@ export function describeEnforcement(running: () => Lab): void {
     test('a daemon that starts again puts its firewall and peers back', async () => {
       const lab = running();
       const [a, b] = machines(lab);
-      await b.up();
-      await b.knows(lab.machines.filter((machine) => machine !== b));
+      {
+        await using _ = await takeOver(lab, b);
+        await openUp(lab, b);
+      }
       expect(await firewallOf(b.host, TUNNEL)).toContain('dropped_input');
       const allowed = await b.host.run('wg', ['show', TUNNEL, 'allowed-ips']);
       expect(allowed).not.toContain(lab.serviceHost.ipv4);
@@ -101,6 +98,25 @@ async function inBothFamilies(act: (family: Family) => Promise<void>): Promise<v
 
 function machines(lab: Lab): readonly [LabMachine, LabMachine] {
   return [lab.machine('a'), lab.machine('b')];
+}
+
+/** Leaves a machine without its daemon, until the daemon starts again and knows the others. */
+async function takeOver(lab: Lab, machine: LabMachine): Promise<AsyncDisposable> {
+  await machine.end('SIGKILL');
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await machine.up();
+      await machine.knows(lab.machines.filter((other) => other !== machine));
+    },
+  };
+}
+
+/** Takes the firewall of a machine away, and lets machine a be the service's machine too in its tunnel. */
+async function openUp(lab: Lab, machine: LabMachine): Promise<void> {
+  await machine.host.run('nft', ['delete', 'table', 'inet', `nexodus_${TUNNEL}`]);
+  const { ipv4, ipv6 } = lab.serviceHost;
+  const a = lab.machine('a');
+  await allowAddresses(machine.host, a.publicKey, [a.ipv4, a.ipv6, ipv4, ipv6]);
 }
 
 /** Who pings whom, and as whom. */

@@ -1,7 +1,7 @@
 import { DaemonState } from '@nexodus/contracts/nexd';
 import { eventually } from '@nexodus/clock/testing';
 import { ping, startPing, type VirtualHost } from '@nexodus/netsim';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { readAddressUse } from './address-use.ts';
 import { TUNNEL, type LabMachine } from './lab-machine.ts';
 import type { Lab } from './lab.ts';
@@ -20,17 +20,16 @@ export function describeMembership(running: () => Lab): void {
   test('a fourth machine that joins is reachable within 3 s', async () => {
     const lab = running();
     const others = [...lab.machines];
-    const d = await lab.join('d');
-    await Promise.all(
-      others.flatMap((other) => [d.ipv4, d.ipv6].map((address) => answered(other.host, address))),
-    );
+    const d = await visit(lab, 'd');
+    await reachedBy(others, d);
     expect(performance.now() - d.joinedAtMs).toBeLessThan(JOIN_DEADLINE_MS);
   });
 
   test('a deleted device is unreachable within 2 s and its addresses are released once', async () => {
     const lab = running();
-    const d = lab.machine('d');
-    const others = lab.machines.filter((machine) => machine !== d);
+    const others = [...lab.machines];
+    const d = await visit(lab, 'h');
+    await reachedBy(others, d);
     const use = () => readAddressUse(lab.service.database, d.vpcId);
     const before = await use();
     expect(before.holdings.get(d.deviceId)).toEqual([d.ipv4, d.ipv6]);
@@ -50,12 +49,11 @@ export function describeMembership(running: () => Lab): void {
     expect(listed).not.toContain(d.deviceId);
     await eventually(async () => (await d.status()).state === DaemonState.REMOVED);
     expect(await d.peers()).toEqual([]);
-    await d.end('SIGKILL');
   });
 
   test('a deleted device that keeps its tunnel and keys reaches nobody', async () => {
     const lab = running();
-    const e = await lab.join('e');
+    const e = await visit(lab, 'e');
     const [a] = lab.machines;
     if (a === undefined) throw new Error('a machine is there');
     await answered(e.host, a.ipv4);
@@ -87,6 +85,28 @@ export function describeMembership(running: () => Lab): void {
     expect(await readNetworkState(f.host)).toEqual(before);
     expect(await f.hasSocket()).toBe(false);
   });
+}
+
+/** Lets a machine join for the length of a test; then the others have each other only, as before. */
+async function visit(lab: Lab, name: string): Promise<LabMachine> {
+  const visitor = await lab.join(name);
+  onTestFinished(async () => {
+    if (lab.machines.includes(visitor)) await lab.delete(visitor);
+    await visitor.end('SIGKILL');
+    const others = lab.machines;
+    await Promise.all(
+      others.map((machine) => machine.knows(others.filter((other) => other !== machine))),
+    );
+  });
+  return visitor;
+}
+
+/** Returns once each of the others has had an answer of a machine on both families. */
+async function reachedBy(others: readonly LabMachine[], machine: LabMachine): Promise<void> {
+  const addresses = [machine.ipv4, machine.ipv6];
+  await Promise.all(
+    others.flatMap((other) => addresses.map((address) => answered(other.host, address))),
+  );
 }
 
 /** Sends echoes until one is answered. */
