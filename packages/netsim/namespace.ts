@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readlink, stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CommandError, runChecked } from './command.ts';
+import { CommandError, runChecked, runCommand } from './command.ts';
 
 /** Where `ip netns` keeps the names of namespaces. */
 const NAMESPACE_DIRECTORY = '/run/netns';
@@ -10,7 +10,7 @@ const NAMESPACE_DIRECTORY = '/run/netns';
 const OWNED_NAME = /^nx-(\d+)-[0-9a-f]{6}-/;
 
 /** How long killed processes may take to be gone. */
-const KILL_DEADLINE_MS = 5_000;
+const KILL_DEADLINE_MS = 10_000;
 
 /** The start of all namespace names of one network: unique on this machine. */
 export function newNamespacePrefix(): string {
@@ -28,26 +28,38 @@ export async function ipBatch(namespace: string, lines: readonly string[]): Prom
 }
 
 /**
- * Kills every process inside a namespace and removes it. A namespace that is already gone is no error.
+ * Kills every process inside the namespaces and removes them. One that is already gone is no error.
  *
- * @throws CommandError when processes survive SIGKILL for 5 s.
+ * @throws CommandError when processes survive SIGKILL for 10 s, or a namespace stays.
  */
-export async function removeNamespace(name: string): Promise<void> {
-  await killProcessesIn(name);
-  try {
-    await runChecked(['ip', 'netns', 'delete', name]);
-  } catch (error) {
-    if ((await namespaceNames()).includes(name)) throw error;
-  }
+export async function removeNamespaces(names: readonly string[]): Promise<void> {
+  const existing = new Set(await namespaceNames());
+  const present = names.filter((name) => existing.has(name));
+  if (present.length === 0) return;
+  await killProcessesIn(present);
+  const lines = present.map((name) => `netns delete ${name}\n`);
+  const { stderr } = await runCommand(['ip', '-force', '-batch', '-'], { stdin: lines.join('') });
+  const left = new Set(await namespaceNames());
+  const stayed = present.filter((name) => left.has(name));
+  if (stayed.length > 0)
+    throw new CommandError(`namespaces ${stayed.join(', ')} stay: ${stderr.trim()}`);
 }
 
 /** Process ids of everything that runs inside a namespace. */
 export async function processesIn(name: string): Promise<readonly number[]> {
-  const identity = await namespaceIdentity(name);
-  if (identity === undefined) return [];
+  return processesInAny([name]);
+}
+
+/** One look at all processes of this machine, however many namespaces there are. */
+async function processesInAny(names: readonly string[]): Promise<readonly number[]> {
+  const identities = new Set(await Promise.all(names.map(namespaceIdentity)));
+  identities.delete(undefined);
+  if (identities.size === 0) return [];
   const entries = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry));
-  const inside = await Promise.all(entries.map(async (pid) => (await networkOf(pid)) === identity));
-  return entries.filter((_, index) => inside[index] === true).map(Number);
+  const networks = await Promise.all(entries.map(networkOf));
+  const isInside = (network: string | undefined) =>
+    network !== undefined && identities.has(network);
+  return entries.filter((_, index) => isInside(networks[index])).map(Number);
 }
 
 /**
@@ -61,7 +73,7 @@ export async function sweep(): Promise<readonly string[]> {
     const owner = OWNED_NAME.exec(name)?.[1];
     return owner !== undefined && !isAlive(Number(owner));
   });
-  await Promise.all(orphans.map((name) => removeNamespace(name)));
+  await removeNamespaces(orphans);
   return orphans;
 }
 
@@ -75,13 +87,15 @@ export async function namespaceNames(): Promise<readonly string[]> {
   }
 }
 
-async function killProcessesIn(name: string): Promise<void> {
+async function killProcessesIn(names: readonly string[]): Promise<void> {
   const deadline = AbortSignal.timeout(KILL_DEADLINE_MS);
   for (;;) {
-    const pids = await processesIn(name);
+    const pids = await processesInAny(names);
     if (pids.length === 0) return;
     if (deadline.aborted)
-      throw new CommandError(`${name}: processes ${pids.join(', ')} survived SIGKILL`);
+      throw new CommandError(
+        `processes ${pids.join(', ')} of ${names.join(', ')} survived SIGKILL`,
+      );
     for (const pid of pids) kill(pid);
     await delay(5);
   }

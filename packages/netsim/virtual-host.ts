@@ -5,7 +5,7 @@ import { createLink } from './link.ts';
 import type { Link } from './link.ts';
 import { openMachine, setSysctls } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { addNamespace, ipBatch, removeNamespace } from './namespace.ts';
+import { addNamespace, ipBatch, removeNamespaces } from './namespace.ts';
 import type { SwitchBackplane } from './switch-backplane.ts';
 import type { ManagedSwitch, VirtualSwitch } from './virtual-switch.ts';
 
@@ -84,7 +84,7 @@ export async function openHost(plan: HostPlan): Promise<VirtualHost> {
     const machine = await openMachine(plan.namespace, plan.name);
     return new NamespaceHost(plan, machine, cabling.links);
   } catch (error) {
-    await removeNamespace(plan.namespace);
+    await removeNamespaces([plan.namespace]);
     throw error;
   }
 }
@@ -202,7 +202,7 @@ class NamespaceHost implements VirtualHost {
   }
 
   async close(): Promise<void> {
-    await removeNamespace(this.namespace);
+    await removeNamespaces([this.namespace]);
     await this.#machine.close();
   }
 

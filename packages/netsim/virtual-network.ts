@@ -1,4 +1,4 @@
-import { newNamespacePrefix, removeNamespace, sweep } from './namespace.ts';
+import { newNamespacePrefix, removeNamespaces, sweep } from './namespace.ts';
 import { openSwitchBackplane } from './switch-backplane.ts';
 import type { SwitchBackplane } from './switch-backplane.ts';
 import { openHost } from './virtual-host.ts';
@@ -86,8 +86,9 @@ class NamespaceNetwork implements VirtualNetwork {
   async close(): Promise<void> {
     const hosts = await Promise.allSettled(this.#hosts.values());
     const opened = hosts.filter((host) => host.status === 'fulfilled').map((host) => host.value);
+    const namespaces = opened.map((host) => host.namespace);
+    await removeNamespaces([...namespaces, this.#backplane.namespace]);
     await Promise.all(opened.map((host) => host.close()));
-    await removeNamespace(this.#backplane.namespace);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
