@@ -14,6 +14,9 @@ const peer: Peer = {
   txBytes: 0n,
   wireguardPublicKey: '',
   refused: '',
+  pathKind: '',
+  relayId: '',
+  pathReason: '',
 };
 
 test.for([

@@ -15,6 +15,8 @@ export interface StatusFacts {
   readonly model?: DeviceModel;
   readonly tunnel?: DataplaneStatus;
   readonly names?: NamesStatus;
+  /** Proxy to the service, without credentials. */
+  readonly proxy?: string;
   readonly isConnected: boolean;
   readonly appliedRevision: bigint;
   /** Milliseconds since 1970; 0 for none. */
@@ -45,6 +47,9 @@ export function describeStatus(facts: StatusFacts): GetStatusResponse {
     peerCount: (model?.accepted.length ?? 0) + (model?.refused.length ?? 0),
     leaseUntilSeconds: BigInt(Math.floor(facts.leaseUntilMs / 1000)),
     names: describeNames(facts.names),
+    homeRelayId: '',
+    relayed: [],
+    proxy: facts.proxy ?? '',
   };
 }
 
@@ -70,6 +75,9 @@ export function describePeers(
       txBytes: BigInt(held?.txBytes ?? 0),
       wireguardPublicKey: wireGuardKey,
       refused: held === undefined ? 'it could not be put into the tunnel' : '',
+      pathKind: held?.endpoint === undefined ? '' : 'direct',
+      relayId: '',
+      pathReason: '',
     };
   });
   const refused = model.refused.map(({ deviceId, hostname, reason }) => ({
@@ -84,6 +92,9 @@ export function describePeers(
     txBytes: 0n,
     wireguardPublicKey: '',
     refused: reason,
+    pathKind: '',
+    relayId: '',
+    pathReason: '',
   }));
   return [...accepted, ...refused].toSorted((a, b) => a.hostname.localeCompare(b.hostname));
 }

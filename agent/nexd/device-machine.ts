@@ -1,6 +1,6 @@
 /** The machine of a device: the facts that it tells, and putting in force what follows from them. */
 import { context, propagation, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api';
-import type { PeerPath } from '@nexodus/contracts/agent';
+import { PathKind, type PeerPath } from '@nexodus/contracts/agent';
 import { type Endpoint, EndpointKind } from '@nexodus/contracts/type';
 import {
   formatIpAddress,
@@ -251,7 +251,16 @@ function pathsOf(model: DeviceModel, tunnel: DataplaneStatus, now: Date): PeerPa
         latestHandshakeAt === null ? undefined : now.getTime() - latestHandshakeAt.getTime();
       const handshakeAgeSeconds =
         ageMs === undefined ? undefined : Math.max(0, Math.floor(ageMs / 1000));
-      return [{ deviceId, endpoint, handshakeAgeSeconds }];
+      return [
+        {
+          deviceId,
+          endpoint,
+          handshakeAgeSeconds,
+          kind: PathKind.DIRECT,
+          reason: '',
+          relayId: '',
+        },
+      ];
     })
     .slice(0, MAX_PATHS);
 }

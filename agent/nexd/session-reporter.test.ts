@@ -1,4 +1,5 @@
 import { ManualClock } from '@nexodus/clock';
+import { PathKind } from '@nexodus/contracts/agent';
 import { EndpointKind } from '@nexodus/contracts/type';
 import { expect, test } from 'vitest';
 import type { SessionEvent } from '../session/core/session-state.ts';
@@ -26,7 +27,16 @@ test('only other addresses count as a change of the network', () => {
 
 test('paths are told when they change and every 60 s', () => {
   const { told, clock, reporter, at } = start();
-  const paths = [{ deviceId: 'd2', endpoint: '192.0.2.7:1', handshakeAgeSeconds: 1 }];
+  const paths = [
+    {
+      deviceId: 'd2',
+      endpoint: '192.0.2.7:1',
+      handshakeAgeSeconds: 1,
+      kind: PathKind.DIRECT,
+      reason: '',
+      relayId: '',
+    },
+  ];
   const report = { endpoints: at('192.0.2.1:1'), paths };
   reporter.report(report);
   reporter.report(report);
