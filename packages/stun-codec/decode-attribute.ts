@@ -1,8 +1,10 @@
-import { ipAddressFromValue } from '@nexodus/netip';
+import { ipAddressFromBytes, ipAddressFromValue } from '@nexodus/netip';
 import { attributeType } from './attribute-type.ts';
 import { StunFormatError } from './stun-format-error.ts';
 import type { StunAttribute, TransportAddress } from './stun-message.ts';
 import {
+  CHANGE_ADDRESS,
+  CHANGE_PORT,
   FAMILY_IPV4,
   FAMILY_IPV6,
   MAGIC_COOKIE,
@@ -22,6 +24,12 @@ export function decodeAttribute(
   switch (type) {
     case attributeType.xorMappedAddress:
       return { kind: 'xor-mapped-address', mapped: decodeXorAddress(value, transactionId) };
+    case attributeType.responseOrigin:
+      return { kind: 'response-origin', origin: decodeAddress(value, 'RESPONSE-ORIGIN') };
+    case attributeType.otherAddress:
+      return { kind: 'other-address', other: decodeAddress(value, 'OTHER-ADDRESS') };
+    case attributeType.changeRequest:
+      return decodeChangeRequest(value);
     case attributeType.software:
       return { kind: 'software', text: decodeText(value) };
     case attributeType.errorCode:
@@ -33,18 +41,32 @@ export function decodeAttribute(
   }
 }
 
-function decodeXorAddress(value: Uint8Array, transactionId: Uint8Array): TransportAddress {
+/** An address as it is (RFC 8489 section 14.1). */
+function decodeAddress(value: Uint8Array, name: string): TransportAddress {
   const isIpv4 = value[1] === FAMILY_IPV4 && value.length === 8;
   const isIpv6 = value[1] === FAMILY_IPV6 && value.length === 20;
-  if (!isIpv4 && !isIpv6) throw badValue('XOR-MAPPED-ADDRESS');
-  const view = viewOf(value);
-  const port = view.getUint16(2) ^ (MAGIC_COOKIE >>> 16);
-  if (isIpv4) {
-    const bits = (view.getUint32(4) ^ MAGIC_COOKIE) >>> 0;
-    return { address: ipAddressFromValue(4, BigInt(bits)), port };
-  }
-  const bits = (view.getBigUint64(4) << 64n) | view.getBigUint64(12);
-  return { address: ipAddressFromValue(6, bits ^ xorMask128(transactionId)), port };
+  if (!isIpv4 && !isIpv6) throw badValue(name);
+  return { address: ipAddressFromBytes(value.subarray(4)), port: viewOf(value).getUint16(2) };
+}
+
+/** An address combined with cookie and transaction id (RFC 8489 section 14.2). */
+function decodeXorAddress(value: Uint8Array, transactionId: Uint8Array): TransportAddress {
+  const { address, port } = decodeAddress(value, 'XOR-MAPPED-ADDRESS');
+  const mask = address.family === 4 ? BigInt(MAGIC_COOKIE) : xorMask128(transactionId);
+  return {
+    address: ipAddressFromValue(address.family, address.value ^ mask),
+    port: port ^ (MAGIC_COOKIE >>> 16),
+  };
+}
+
+function decodeChangeRequest(value: Uint8Array): StunAttribute {
+  if (value.length !== 4) throw badValue('CHANGE-REQUEST');
+  const flags = value[3] ?? 0;
+  return {
+    kind: 'change-request',
+    changesAddress: (flags & CHANGE_ADDRESS) !== 0,
+    changesPort: (flags & CHANGE_PORT) !== 0,
+  };
 }
 
 function decodeErrorCode(value: Uint8Array): StunAttribute {

@@ -35,7 +35,7 @@ export function decodeStunMessage(datagram: Uint8Array): StunMessage {
   const raw = readAttributes(datagram, view);
   const last = raw.at(-1);
   const hasFingerprint = last?.type === attributeType.fingerprint;
-  if (hasFingerprint) requireFingerprint(datagram, last);
+  if (hasFingerprint) requireFingerprint(view, last);
   const covered = withoutUnprotected(hasFingerprint ? raw.slice(0, -1) : raw);
   return {
     class: classOf(type),
@@ -84,8 +84,8 @@ function readAttributes(datagram: Uint8Array, view: DataView): RawAttribute[] {
   return attributes;
 }
 
-function requireFingerprint(datagram: Uint8Array, { value, offset }: RawAttribute): void {
-  const expected = fingerprintOf(datagram.subarray(0, offset));
+function requireFingerprint(view: DataView, { value, offset }: RawAttribute): void {
+  const expected = fingerprintOf(view, 0, offset);
   const matches =
     value.length === FINGERPRINT_BYTES - ATTRIBUTE_HEADER_BYTES &&
     new DataView(value.buffer, value.byteOffset).getUint32(0) === expected;

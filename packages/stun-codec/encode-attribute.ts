@@ -1,6 +1,9 @@
+import { ipAddressFromValue, ipAddressToBytes } from '@nexodus/netip';
 import { attributeType } from './attribute-type.ts';
 import type { StunAttribute, TransportAddress } from './stun-message.ts';
 import {
+  CHANGE_ADDRESS,
+  CHANGE_PORT,
   FAMILY_IPV4,
   FAMILY_IPV6,
   MAGIC_COOKIE,
@@ -11,6 +14,9 @@ import {
 /** Types that have a kind of their own, or a place that only the message gives them. */
 const INTERPRETED: ReadonlySet<number> = new Set([
   attributeType.xorMappedAddress,
+  attributeType.responseOrigin,
+  attributeType.otherAddress,
+  attributeType.changeRequest,
   attributeType.software,
   attributeType.errorCode,
   attributeType.unknownAttributes,
@@ -32,6 +38,12 @@ export function encodeAttributeValue(
         type: attributeType.xorMappedAddress,
         value: encodeXorAddress(attribute.mapped, transactionId),
       };
+    case 'response-origin':
+      return { type: attributeType.responseOrigin, value: encodeAddress(attribute.origin) };
+    case 'other-address':
+      return { type: attributeType.otherAddress, value: encodeAddress(attribute.other) };
+    case 'change-request':
+      return { type: attributeType.changeRequest, value: encodeChangeRequest(attribute) };
     case 'software':
       return { type: attributeType.software, value: encodeText(attribute.text) };
     case 'error-code':
@@ -48,18 +60,29 @@ function encodeXorAddress(
   transactionId: Uint8Array,
 ): Uint8Array {
   requireUint16(port, 'a port');
+  const mask = address.family === 4 ? BigInt(MAGIC_COOKIE) : xorMask128(transactionId);
+  return encodeAddress({
+    address: ipAddressFromValue(address.family, address.value ^ mask),
+    port: port ^ (MAGIC_COOKIE >>> 16),
+  });
+}
+
+function encodeAddress({ address, port }: TransportAddress): Uint8Array {
   const value = new Uint8Array(address.family === 4 ? 8 : 20);
   const view = new DataView(value.buffer);
   view.setUint16(0, address.family === 4 ? FAMILY_IPV4 : FAMILY_IPV6);
-  view.setUint16(2, port ^ (MAGIC_COOKIE >>> 16));
-  if (address.family === 4) {
-    view.setUint32(4, Number(address.value) ^ MAGIC_COOKIE);
-    return value;
-  }
-  const bits = address.value ^ xorMask128(transactionId);
-  view.setBigUint64(4, bits >> 64n);
-  view.setBigUint64(12, BigInt.asUintN(64, bits));
+  view.setUint16(2, requireUint16(port, 'a port'));
+  value.set(ipAddressToBytes(address), 4);
   return value;
+}
+
+function encodeChangeRequest(change: {
+  changesAddress: boolean;
+  changesPort: boolean;
+}): Uint8Array {
+  const flags =
+    (change.changesAddress ? CHANGE_ADDRESS : 0) | (change.changesPort ? CHANGE_PORT : 0);
+  return Uint8Array.of(0, 0, 0, flags);
 }
 
 function encodeErrorCode({ code, reason }: { code: number; reason: string }): Uint8Array {

@@ -50,7 +50,7 @@ export function encodeStunMessage(message: StunMessage): Uint8Array {
   if (message.hasFingerprint) {
     view.setUint16(offset, attributeType.fingerprint);
     view.setUint16(offset + 2, FINGERPRINT_BYTES - ATTRIBUTE_HEADER_BYTES);
-    view.setUint32(offset + ATTRIBUTE_HEADER_BYTES, fingerprintOf(datagram.subarray(0, offset)));
+    view.setUint32(offset + ATTRIBUTE_HEADER_BYTES, fingerprintOf(view, 0, offset));
   }
   return datagram;
 }

@@ -1,9 +1,11 @@
+import { crc32 } from 'node:zlib';
 import { ipAddressFromValue } from '@nexodus/netip';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { attributeType } from './attribute-type.ts';
 import { decodeStunMessage } from './decode-stun-message.ts';
 import { encodeStunMessage } from './encode-stun-message.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { StunFormatError } from './stun-format-error.ts';
 import type { StunAttribute, StunMessage } from './stun-message.ts';
 
@@ -12,6 +14,9 @@ const text = fc.string({ unit: 'grapheme', maxLength: 40 });
 /** Those with a kind of their own, and those after which attributes do not count. */
 const notOther: ReadonlySet<number> = new Set([
   attributeType.xorMappedAddress,
+  attributeType.responseOrigin,
+  attributeType.otherAddress,
+  attributeType.changeRequest,
   attributeType.software,
   attributeType.errorCode,
   attributeType.unknownAttributes,
@@ -27,6 +32,17 @@ const attribute: fc.Arbitrary<StunAttribute> = fc.oneof(
   fc
     .record({ address, port: uint16 })
     .map((mapped): StunAttribute => ({ kind: 'xor-mapped-address', mapped })),
+  fc
+    .record({ address, port: uint16 })
+    .map((origin): StunAttribute => ({ kind: 'response-origin', origin })),
+  fc
+    .record({ address, port: uint16 })
+    .map((other): StunAttribute => ({ kind: 'other-address', other })),
+  fc.record({
+    kind: fc.constant('change-request' as const),
+    changesAddress: fc.boolean(),
+    changesPort: fc.boolean(),
+  }),
   text.map((value): StunAttribute => ({ kind: 'software', text: value })),
   fc.record({
     kind: fc.constant('error-code' as const),
@@ -106,5 +122,16 @@ test('one changed byte is refused by the fingerprint, or leaves a message that c
       },
     ),
     { numRuns: 2_000 },
+  );
+});
+
+test('a fingerprint is the checksum that everybody calculates', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(20), (bytes, skipped) => {
+      const start = Math.min(skipped, bytes.length);
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      const expected = (crc32(bytes.subarray(start)) ^ 0x5354_554e) >>> 0;
+      expect(fingerprintOf(view, start, bytes.length)).toBe(expected);
+    }),
   );
 });

@@ -144,6 +144,9 @@ describe('what is not a message', () => {
     ['a fingerprint in the middle', 'fingerprint', plain('8028 0004 00000000 8022 0000')],
     ['an address of family 3', 'attribute', plain('0020 0008 0003a147e112a643')],
     ['an IPv4 address of 16 bytes', 'attribute', plain(`0020 0014 0001a147 ${'00'.repeat(16)}`)],
+    ['an origin of 4 bytes', 'attribute', plain('802b 0004 0001a147')],
+    ['another address of family 3', 'attribute', plain('802c 0008 0003a147e112a643')],
+    ['a change request of 8 bytes', 'attribute', plain('0003 0008 0000000000000006')],
     ['an address without a family', 'attribute', plain('0020 0000')],
     ['an error code of 2 bytes', 'attribute', plain('0009 0002 00000000')],
     ['error code 799', 'attribute', plain('0009 0004 00000763')],
@@ -153,6 +156,24 @@ describe('what is not a message', () => {
   ])('%s is refused', (_name, reason, datagram) => {
     expect(refusalOf(datagram)).toMatchObject({ name: 'StunFormatError', reason });
   });
+});
+
+test.each<[string, StunAttribute]>([
+  [
+    '802b 0008 00010d96 c0000201',
+    { kind: 'response-origin', origin: { address: parseIpAddress('192.0.2.1'), port: 3_478 } },
+  ],
+  [
+    '802c 0014 00020d97 20010db8 00000000 00000000 00000002',
+    { kind: 'other-address', other: { address: parseIpAddress('2001:db8::2'), port: 3_479 } },
+  ],
+  ['0003 0004 00000000', { kind: 'change-request', changesAddress: false, changesPort: false }],
+  ['0003 0004 00000004', { kind: 'change-request', changesAddress: true, changesPort: false }],
+  ['0003 0004 00000006', { kind: 'change-request', changesAddress: true, changesPort: true }],
+])('attribute %s of RFC 5780 is written as its section 7 says', (hex, attribute) => {
+  const written = encodeStunMessage(message([attribute]));
+  expect(written.subarray(20)).toEqual(bytes(hex));
+  expect(decodeStunMessage(written).attributes).toEqual([attribute]);
 });
 
 describe('attributes behind MESSAGE-INTEGRITY', () => {

@@ -21,6 +21,16 @@ export interface TransportAddress {
  */
 export type StunAttribute =
   | { readonly kind: 'xor-mapped-address'; readonly mapped: TransportAddress }
+  /** Where the answer was sent from (RFC 5780 section 7.3). */
+  | { readonly kind: 'response-origin'; readonly origin: TransportAddress }
+  /** Where an answer to a request to change address and port would come from (RFC 5780 section 7.4). */
+  | { readonly kind: 'other-address'; readonly other: TransportAddress }
+  /** From where the answer shall come (RFC 5780 section 7.2). */
+  | {
+      readonly kind: 'change-request';
+      readonly changesAddress: boolean;
+      readonly changesPort: boolean;
+    }
   /** At most 763 bytes of UTF-8. */
   | { readonly kind: 'software'; readonly text: string }
   /** Code from 300 to 699, reason of at most 763 bytes of UTF-8. */

@@ -10,6 +10,10 @@ export const MAGIC_COOKIE = 0x2112_a442;
 export const FINGERPRINT_BYTES = 8;
 /** Longest text of SOFTWARE and of a reason phrase (sections 14.8 and 14.14). */
 export const MAX_TEXT_BYTES = 763;
+/** Flags of CHANGE-REQUEST (RFC 5780 section 7.2). */
+export const CHANGE_ADDRESS = 0x04;
+/** See {@link CHANGE_ADDRESS}. */
+export const CHANGE_PORT = 0x02;
 /** Address families of XOR-MAPPED-ADDRESS (section 14.1). */
 export const FAMILY_IPV4 = 0x01;
 /** See {@link FAMILY_IPV4}. */

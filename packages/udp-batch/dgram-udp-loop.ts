@@ -32,6 +32,7 @@ class SingleBatch implements ReceivedBatch {
   readonly lengths = new Uint32Array(1);
   readonly segmentBytes = new Uint32Array(1);
   readonly addresses = new Uint8Array(SOCKET_ADDRESS_BYTES);
+  readonly addressView = new DataView(this.addresses.buffer);
 
   constructor(datagramBytes: number) {
     this.bytes = new Uint8Array(datagramBytes);

@@ -30,6 +30,7 @@ export class ReceiveRing implements ReceivedBatch {
   readonly lengths: Uint32Array;
   readonly segmentBytes: Uint32Array;
   readonly addresses: Uint8Array;
+  readonly addressView: DataView;
   /** Address of `bytes`. */
   readonly bytesAddress: number;
   /** Address of `addresses`. */
@@ -58,6 +59,7 @@ export class ReceiveRing implements ReceivedBatch {
     this.view = new DataView(arena.bytes.buffer);
     this.bytesAddress = arena.address;
     this.addresses = addresses.bytes;
+    this.addressView = new DataView(addresses.bytes.buffer);
     this.addressesAddress = addresses.address;
     this.offsets = Uint32Array.from({ length: batchSize }, (_none, index) => index * datagramBytes);
     this.lengths = new Uint32Array(batchSize);

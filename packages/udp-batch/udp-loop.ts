@@ -71,6 +71,8 @@ export interface ReceivedBatch {
   readonly segmentBytes: Uint32Array;
   /** Source of each, as a raw socket address at its index times SOCKET_ADDRESS_BYTES. */
   readonly addresses: Uint8Array;
+  /** The same bytes. */
+  readonly addressView: DataView;
 }
 
 /**
