@@ -31,6 +31,7 @@ const PURE_PACKAGES = [
   'netip',
   'network-map',
   'socket-address',
+  'stun-responder',
   'stun-codec',
   'derp',
   'relay-registration',
