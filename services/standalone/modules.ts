@@ -101,7 +101,12 @@ export function createModules(options: ModulesOptions): Modules {
     }),
     stun: createStunModule({
       ...frame('stun'),
-      config: { ...settings.stun, listen: addresses.stun, public_addresses: addresses.stunPublic },
+      config: {
+        ...settings.stun,
+        threads: 1,
+        listen: addresses.stun,
+        public_addresses: addresses.stunPublic,
+      },
     }),
     close: () => {
       for (const opened of Object.values(channels)) opened.close();

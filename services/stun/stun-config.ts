@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { listenAddress } from '@nexodus/config';
 import { natsSettings, processSettings } from '@nexodus/service-process';
 import { z } from 'zod';
@@ -22,6 +23,22 @@ export const stunConfig = z.object({
   public_addresses: z
     .array(socketAddress.refine(({ port }) => port > 0, { message: 'must have a port' }))
     .default([]),
+  /** Threads that answer, among which the system spreads the sources. */
+  threads: z.int().min(1).max(256).default(availableParallelism()),
+  /**
+   * Second port and addresses for NAT discovery (RFC 5780); clients must reach all of them as they are. Absent: no
+   * discovery.
+   */
+  discovery: z
+    .object({
+      /** Second port of every address. */
+      port: z.int().min(1).max(65_535),
+      /** A second address of this machine for each family that has one: without it no change of address is answered. */
+      addresses: z
+        .array(z.string().refine((text) => isIP(text) !== 0, { message: 'must be an IP address' }))
+        .default([]),
+    })
+    .optional(),
   /** Region that it tells agents it is in; empty for none. */
   region: z.string().max(63).default(''),
   /** What one source may ask: an IPv4 address, often a carrier's NAT with many clients, or an IPv6 /64. */

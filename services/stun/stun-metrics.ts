@@ -1,48 +1,43 @@
+import type { StunCounts } from '@nexodus/stun-server';
 import type { Meter } from '@opentelemetry/api';
-import type { Verdict } from './core/binding-responder.ts';
 
-/** What became of the datagrams since the start. */
-export type StunCounts = Readonly<Record<Verdict['kind'], number>>;
+/** Verdicts that answer nothing, by the reason that metrics give. */
+const IGNORED = {
+  badSource: 'source',
+  notStun: 'not-stun',
+  malformed: 'malformed',
+  notARequest: 'not-a-request',
+  otherMethod: 'method',
+} as const satisfies Partial<Record<keyof StunCounts, string>>;
 
-/** What the STUN server counts. */
-export interface StunMetrics {
-  readonly counts: StunCounts;
-  /** A datagram got its verdict. */
-  decided(verdict: Verdict): void;
-  /** An answer could not be sent. */
-  unsent(): void;
+/** Datagrams that were not acceptable requests. */
+export function ignoredOf(counts: StunCounts): number {
+  return (Object.keys(IGNORED) as (keyof typeof IGNORED)[]).reduce(
+    (sum, verdict) => sum + counts[verdict],
+    0,
+  );
 }
 
-/** Makes the counters and the instruments that read them: counting a datagram costs an addition. */
-export function createStunMetrics(meter: Meter): StunMetrics {
-  const counts = { answered: 0, refused: 0, ignored: 0, limited: 0 };
-  const ignoredFor = new Map<string, number>();
-  let unsent = 0;
+/** Makes the instruments that read what the server counted; `counts` gives undefined before its start. */
+export function observeStun(meter: Meter, counts: () => StunCounts | undefined): void {
   meter
     .createObservableCounter('nexodus.stun.datagrams', {
       description: 'Datagrams that arrived, by outcome and, for ignored ones, by reason.',
     })
     .addCallback((observer) => {
-      const { ignored: _byReason, ...others } = counts;
-      for (const [outcome, count] of Object.entries(others)) observer.observe(count, { outcome });
-      for (const [reason, count] of ignoredFor) {
-        observer.observe(count, { outcome: 'ignored', reason });
+      const now = counts();
+      if (now === undefined) return;
+      for (const outcome of ['answered', 'refused', 'limited'] as const) {
+        observer.observe(now[outcome], { outcome });
+      }
+      for (const [verdict, reason] of Object.entries(IGNORED)) {
+        // A key of the table above.
+        observer.observe(now[verdict as keyof typeof IGNORED], { outcome: 'ignored', reason });
       }
     });
   meter
     .createObservableCounter('nexodus.stun.unsent', {
       description: 'Answers that could not be sent.',
     })
-    .addCallback((observer) => observer.observe(unsent));
-  return {
-    counts,
-    decided: (verdict) => {
-      counts[verdict.kind] += 1;
-      if (verdict.kind !== 'ignored') return;
-      ignoredFor.set(verdict.reason, (ignoredFor.get(verdict.reason) ?? 0) + 1);
-    },
-    unsent: () => {
-      unsent += 1;
-    },
-  };
+    .addCallback((observer) => observer.observe(counts()?.unsent ?? 0));
 }

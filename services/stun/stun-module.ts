@@ -11,8 +11,9 @@ import type { Logger } from '@nexodus/telemetry';
 import type { Meter } from '@opentelemetry/api';
 import { formatSocketAddress } from './socket-address-text.ts';
 import type { StunConfig } from './stun-config.ts';
-import { createStunMetrics } from './stun-metrics.ts';
-import { createStunServer } from './stun-server.ts';
+import { LoadMeter } from './load-meter.ts';
+import { observeStun } from './stun-metrics.ts';
+import { StunSockets } from './stun-sockets.ts';
 import { createStunService } from './stun-service.ts';
 
 /** Where heartbeats go (stun.proto). */
@@ -39,32 +40,39 @@ export interface StunModule extends ServiceModule {
 /** Builds the STUN server: it reflects addresses, and keeps nothing. Any number of instances may run. */
 export function createStunModule(options: StunModuleOptions): StunModule {
   const { config, bus, clock, random, logger } = options;
-  const metrics = createStunMetrics(options.meter);
   const limit = config.source_limit;
-  const server = createStunServer({
+  const sockets = new StunSockets({
     listen: config.listen,
-    sourceLimit: {
+    discovery: config.discovery,
+    threads: config.threads,
+    limit: {
       ratePerSecond: limit.rate_per_second,
       burst: limit.burst,
       tableSize: limit.table_size,
     },
     clock,
     logger,
-    metrics,
     onListening: (bound) => {
       logger.info({ listen: bound.map(formatSocketAddress) }, 'STUN server listens');
       if (addressesForClients(config, bound).length > 0) return;
       logger.warn({}, 'clients are told of no address: set stun.public_addresses');
     },
   });
+  observeStun(options.meter, () => sockets.counts());
   const instanceId = randomUUID();
+  const load = new LoadMeter(clock.monotonicMs());
   const heartbeat = createHeartbeat({
     name: 'stun heartbeat',
     bus,
     subject: HEARTBEAT_SUBJECT,
     message: () => {
-      const addresses = addressesForClients(config, server.addresses);
-      const told = StunHeartbeat.fromPartial({ instanceId, region: config.region, addresses });
+      const addresses = addressesForClients(config, sockets.addresses);
+      const told = StunHeartbeat.fromPartial({
+        instanceId,
+        region: config.region,
+        addresses,
+        requestsPerSecond: load.read(sockets.counts(), clock.monotonicMs()),
+      });
       return StunHeartbeat.encode(told).finish();
     },
     clock,
@@ -73,14 +81,19 @@ export function createStunModule(options: StunModuleOptions): StunModule {
   const bind = createBinder<'internal', ServiceIdentity>('internal');
   return {
     name: 'stun',
-    parts: [server, heartbeat],
-    internalServices: [bind(StunServiceDefinition, createStunService(metrics))],
+    parts: [sockets.part, heartbeat],
+    internalServices: [
+      bind(
+        StunServiceDefinition,
+        createStunService(() => sockets.counts()),
+      ),
+    ],
     internalCallers: { [`/${StunServiceDefinition.fullName}/*`]: ['apiserver'] },
     checkReady: async () => {
-      if (server.addresses.length === 0) throw new Error('the STUN sockets are not bound');
+      if (sockets.addresses.length === 0) throw new Error('the STUN sockets are not bound');
     },
     get addresses() {
-      return server.addresses;
+      return sockets.addresses;
     },
   };
 }

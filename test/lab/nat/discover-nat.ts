@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import type { HostProcess, NatKind, VirtualHost } from '@nexodus/netsim';
 
 /** What a machine finds its NAT to be: `none` (nor a filter), or mapping and filtering by RFC 5780 sections 4.3 and 4.4. */
@@ -31,6 +32,17 @@ export async function startNatDiscoveryServer(host: VirtualHost): Promise<NatDis
     `--listening-ip=${second}`,
   ]);
   await process.waitForLine(/Total General servers/, { deadlineMs: START_DEADLINE_MS });
+  return { address: first, process };
+}
+
+/** Starts our own server on such a host. */
+export async function startOwnDiscoveryServer(host: VirtualHost): Promise<NatDiscoveryServer> {
+  const [first, second] = host.links.map((link) => link.ipv4);
+  if (first === undefined || second === undefined)
+    throw new RangeError(`${host.name} needs two IPv4 addresses`);
+  const program = fileURLToPath(new URL('./stun-server.ts', import.meta.url));
+  const process = await host.spawn('node', [program, first, second, PORT]);
+  await process.waitForLine(/STUN answers/, { deadlineMs: START_DEADLINE_MS });
   return { address: first, process };
 }
 

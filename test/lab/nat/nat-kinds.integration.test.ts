@@ -1,7 +1,7 @@
 import { ACCESS_KINDS, createInternet, createVirtualNetwork, NAT_SEEN } from '@nexodus/netsim';
 import type { AccessKind, Internet, Site, VirtualHost, VirtualNetwork } from '@nexodus/netsim';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { discoverNat, startNatDiscoveryServer } from './discover-nat.ts';
+import { discoverNat, startNatDiscoveryServer, startOwnDiscoveryServer } from './discover-nat.ts';
 import { openUdpSocket } from './udp-socket.ts';
 import type { Endpoint, UdpSocket } from './udp-socket.ts';
 
@@ -30,13 +30,17 @@ beforeAll(async () => {
 afterAll(() => network?.close());
 
 describe('a NAT of each kind', () => {
-  test('is named by turnutils_natdiscovery as the table names it', async () => {
-    const server = await startNatDiscoveryServer(await internet.host('stun', { addresses: 2 }));
+  test.each([
+    ['coturn', 'c', startNatDiscoveryServer],
+    ['our own STUN server', 'o', startOwnDiscoveryServer],
+  ] as const)('is named as the table names it by %s', async (_server, prefix, start) => {
+    const server = await start(await internet.host(`stun-${prefix}`, { addresses: 2 }));
     const kinds = ACCESS_KINDS.filter((kind) => kind === 'open' || NAT_SEEN[kind] !== undefined);
     const found = await Promise.all(
       kinds.map(async (access, index) => {
-        const site = await internet.site(`d${index}`, { access });
-        return [access, await discoverNat(await site.host(`d${index}-m`), server)];
+        const name = `${prefix}${index}`;
+        const site = await internet.site(name, { access });
+        return [access, await discoverNat(await site.host(`${name}-m`), server)];
       }),
     );
     expect(found).toEqual(kinds.map((kind) => [kind, NAT_SEEN[kind] ?? 'none']));
