@@ -122,7 +122,7 @@ class AttachStream implements DeviceLine {
   #beat(): void {
     const { clock, silenceMs } = this.#options;
     if (clock.monotonicMs() - this.#heardAtMs >= silenceMs) this.#end();
-    else this.say({ $case: 'heartbeat', value: {} });
+    else this.say({ $case: 'heartbeat', value: { ping: 0n } });
   }
 
   async #hear(requests: AsyncIterable<AttachRequest>): Promise<void> {
@@ -189,6 +189,8 @@ class AttachStream implements DeviceLine {
       this.#run(hub.openSession(attachment, message.value.grant));
     } else if (message?.$case === 'invite') {
       this.#run(hub.invite(attachment, message.value));
+    } else if (message?.$case === 'heartbeat' && message.value.ping !== 0n) {
+      this.say({ $case: 'heartbeat', value: message.value });
     }
   }
 

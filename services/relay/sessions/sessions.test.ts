@@ -43,6 +43,15 @@ describe('attaching', () => {
     expect(hub.counts.sessions).toBe(0);
   });
 
+  test('a device that asks whether the relay is there is answered at once', async () => {
+    const { attach } = startSessions();
+    const stream = await attach(a);
+    stream.say('heartbeat', { ping: 0n });
+    stream.say('heartbeat', { ping: 7n });
+    expect(await stream.heard('heartbeat')).toEqual({ ping: 7n });
+    await stream.close();
+  });
+
   test('a newer attachment replaces the older one, and only after its own proof', async () => {
     const { attach, clock, hub, open } = startSessions();
     const first = await attach(a);
