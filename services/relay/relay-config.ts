@@ -23,6 +23,10 @@ const udpLaneConfig = z
     addresses: onePerFamily.default([]),
     /** Addresses that devices reach those at, where they differ (behind a NAT that keeps ports); of the same families. */
     public_addresses: onePerFamily.default([]),
+    /** Port of STUN, by which devices measure how far the relay is; 0 for none. */
+    stun_port: z.int().min(0).max(65_535).default(3_480),
+    /** A STUN server beside the relay that devices measure it by instead, such as 192.0.2.1:3478. */
+    stun_addresses: z.array(z.string()).default([]),
     /** First port of sessions: each takes two of each family. */
     first_port: port.default(20_000),
     /** Threads that read and send what the kernel does not carry, each with its part of the ports; about one for each core. */

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { connect } from 'node:tls';
 import {
   type CertificateAuthority,
@@ -87,6 +88,14 @@ class ScriptedControlPlane {
   }
 }
 
+async function freeUdpPort(): Promise<number> {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  await new Promise<void>((resolve) => socket.close(resolve));
+  return port;
+}
+
 async function startRelay() {
   stack = new AsyncDisposableStack();
   const certificate = await issueServerCertificate({
@@ -103,7 +112,12 @@ async function startRelay() {
   });
   const controlPlane = new ScriptedControlPlane();
   const module = createRelayModule({
-    config: relayConfig.parse({ id: 'relay-1', region: 'here', listen: '127.0.0.1:0' }),
+    config: relayConfig.parse({
+      id: 'relay-1',
+      region: 'here',
+      listen: '127.0.0.1:0',
+      udp: { stun_port: await freeUdpPort() },
+    }),
     tls: { certificate: certificate.certificatePem, key: certificate.key.exportPem() },
     grants: controlPlane.client,
     bus,
@@ -268,6 +282,7 @@ test('its heartbeat names its public address and what it can take', async () => 
     region: 'here',
     url: `https://127.0.0.1:${port}`,
     draining: false,
+    stunAddresses: [expect.stringMatching(/^127\.0\.0\.1:\d+$/)],
   });
   expect(heartbeats[0]?.freeSessions).toBeGreaterThan(0n);
   await module.checkReady();

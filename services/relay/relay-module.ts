@@ -20,6 +20,7 @@ import { publicPlace, udpAddresses } from './udp-addresses.ts';
 import { observeRelay } from './relay-metrics.ts';
 import { relayStatistics } from './relay-statistics.ts';
 import { createRelayService } from './relay-service.ts';
+import { createRelayStun, type RelayStun } from './relay-stun.ts';
 import { createRelaySessions, type RelaySessions } from './sessions/relay-sessions.ts';
 import { openSpreadUdpLane } from './udp-lane/spread-udp-lane.ts';
 import type { UdpLane, UdpLaneEvents } from './udp-lane/udp-lane.ts';
@@ -65,7 +66,13 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
   });
   const statistics = (): ReturnType<typeof relayStatistics> => relayStatistics(sessions, current());
   observeRelay(meter, statistics);
-  const heartbeat = createRelayHeartbeat(options, { sessions, current });
+  const stun = createRelayStun({
+    addresses: udpAddresses(config),
+    port: config.udp.stun_port,
+    beside: config.udp.stun_addresses,
+    logger,
+  });
+  const heartbeat = createRelayHeartbeat(options, { sessions, current, stun });
   let isServing = false;
   const serving: Part = {
     name: 'relay',
@@ -81,7 +88,7 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
   const bind = createBinder<'internal', ServiceIdentity>('internal');
   return {
     name: 'relay',
-    parts: [...sessions.parts, heartbeat, serving],
+    parts: [...sessions.parts, stun.part, heartbeat, serving],
     internalServices: [bind(RelayServiceDefinition, createRelayService(statistics))],
     internalCallers: { [`/${RelayServiceDefinition.fullName}/*`]: ['apiserver'] },
     checkReady: async () => {
@@ -119,7 +126,11 @@ function isLocalOnly(address: IpAddress): boolean {
 
 function createRelayHeartbeat(
   { bus, clock, config, random }: RelayModuleOptions,
-  { current, sessions }: { sessions: RelaySessions; current: () => Capacity },
+  {
+    current,
+    sessions,
+    stun,
+  }: { sessions: RelaySessions; current: () => Capacity; stun: RelayStun },
 ): Heartbeat {
   const instanceId = randomUUID();
   return createHeartbeat({
@@ -133,6 +144,7 @@ function createRelayHeartbeat(
         freeSessions: BigInt(sessions.hub.isDraining ? 0 : freeSessions(current())),
         relayId: config.id,
         url: publicUrl(config, sessions.port()),
+        stunAddresses: [...stun.addresses()],
         draining: sessions.hub.isDraining,
       });
       return RelayHeartbeat.encode(told).finish();

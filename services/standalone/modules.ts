@@ -53,7 +53,7 @@ export interface Modules {
 
 /** Builds the modules as their own processes do, with gRPC and mTLS between them over a unix socket. */
 export function createModules(options: ModulesOptions): Modules {
-  const { settings, addresses, databases, messages, clock, internal } = options;
+  const { settings, databases, messages, clock, internal } = options;
   const random = Math.random;
   const { bus } = messages;
   const loggerOf = (module: string): Logger => options.logger.child({ module });
@@ -99,19 +99,16 @@ export function createModules(options: ModulesOptions): Modules {
       tls: options.publicTls,
       grants: createRpcClient(GrantServiceDefinition, channels.grants),
     }),
-    stun: createStunModule({
-      ...frame('stun'),
-      config: {
-        ...settings.stun,
-        threads: 1,
-        listen: addresses.stun,
-        public_addresses: addresses.stunPublic,
-      },
-    }),
+    stun: createStunModule({ ...frame('stun'), config: stunSettings(options) }),
     close: () => {
       for (const opened of Object.values(channels)) opened.close();
     },
   };
+}
+
+function stunSettings({ addresses, settings }: ModulesOptions) {
+  const { stun: listen, stunPublic } = addresses;
+  return { ...settings.stun, threads: 1, listen, public_addresses: stunPublic };
 }
 
 function relaySettings({ addresses, relayStateFile, settings }: ModulesOptions) {
@@ -121,8 +118,20 @@ function relaySettings({ addresses, relayStateFile, settings }: ModulesOptions) 
     public_url: addresses.relay.publicUrl,
     // There is no other relay that devices could move to.
     drain_seconds: 0,
-    udp: { ...settings.relay.udp, threads: 1, state_file: relayStateFile },
+    udp: {
+      ...settings.relay.udp,
+      threads: 1,
+      state_file: relayStateFile,
+      stun_addresses: stunOf(addresses),
+    },
   };
+}
+
+/** The STUN server of this process serves the relay too. */
+function stunOf({ stun, stunPublic }: ServiceAddresses): string[] {
+  const own = stun.filter(({ host }) => !isWildcard(host));
+  const told = stunPublic.length > 0 ? stunPublic : own;
+  return told.map(({ host, port }) => `${formatHost(host)}:${port}`);
 }
 
 function apiserverSettings({

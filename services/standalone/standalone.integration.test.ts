@@ -60,6 +60,7 @@ afterEach(async () => {
 const anyPorts = {
   NEXODUS_API_LISTEN: '127.0.0.1:0',
   NEXODUS_HTTPS_LISTEN: '127.0.0.1:0',
+  NEXODUS_RELAY_LISTEN: '127.0.0.1:0',
   NEXODUS_STUN_LISTEN: '["127.0.0.1:0"]',
   NEXODUS_METRICS_LISTEN: '127.0.0.1:0',
 };

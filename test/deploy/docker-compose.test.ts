@@ -143,7 +143,7 @@ test('what is published is the API, the issuer, STUN and the relay, and their co
     keycloak: ['8443:8443'],
     apiserver: ['7443:7443'],
     stun: ['3478:3478/udp'],
-    relay: ['443:8444', '20000-20399:20000-20399/udp'],
+    relay: ['443:8444', '3480:3480/udp', '20000-20399:20000-20399/udp'],
   });
   const withWayOut = everyService.filter(([, service]) => networksOf(service).includes('public'));
   expect(withWayOut.map(([name]) => name)).toEqual(published.map(([name]) => name));

@@ -182,6 +182,7 @@ function environmentOf(
       NEXODUS_RELAY_LISTEN: `${urlHost(ground.publicHost)}:0`,
       NEXODUS_RELAY_CERTIFICATE_FILE: join(secrets, 'relay-public.pem'),
       NEXODUS_RELAY_KEY_FILE: join(secrets, 'relay-public.key'),
+      NEXODUS_RELAY_UDP_STUN_PORT: '0',
       NEXODUS_RELAY_UDP_ADDRESSES: JSON.stringify([ground.publicHost]),
     }),
   }[name]();

@@ -23,6 +23,7 @@ export interface LoginService extends AsyncDisposable {
 const addresses = {
   NEXODUS_API_LISTEN: '127.0.0.1:0',
   NEXODUS_HTTPS_LISTEN: '127.0.0.1:0',
+  NEXODUS_RELAY_LISTEN: '127.0.0.1:0',
   NEXODUS_STUN_LISTEN: '["127.0.0.1:0"]',
   NEXODUS_METRICS_LISTEN: '127.0.0.1:0',
 };
