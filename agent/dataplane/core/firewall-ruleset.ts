@@ -9,6 +9,11 @@ export const FIREWALL_SETS = {
   peerPrefixes: { v4: 'prefixes4', v6: 'prefixes6' },
 } as const;
 
+/**
+ * The conntrack label (a bit, 0 to 127) of flows that the table let begin. Labels are or-ed, so those of others stay.
+ */
+const BEGUN_LABEL = 110;
+
 /** The table of one tunnel interface, in family `inet`. */
 export function firewallTable(interfaceName: string): string {
   return `nexodus_${interfaceName}`;
@@ -22,6 +27,11 @@ export function firewallTable(interfaceName: string): string {
  * (protocol.md section 5), and ICMP errors pass only as `related`. Prefixes behind a peer may answer and not call.
  * Everything else on the interface, and everything forwarded through it, is dropped and counted. `stray` keeps
  * neighbours on other interfaces from reaching a tunnel address.
+ *
+ * `established` alone proves nothing: conntrack takes up a TCP flow in its middle (nf_conntrack_tcp_loose) whenever it
+ * runs and nothing drops the packet, which is so for rules of others while the table is missing, and between the moment
+ * at which a transaction of nft attaches conntrack and the one at which its rules begin to work. So the table labels a
+ * flow when it lets it begin, and the packets of a flow without the label must begin it anew, whatever conntrack holds.
  */
 export function renderFirewall(interfaceName: string, firewall: FirewallPlan): string {
   const table = firewallTable(interfaceName);
@@ -56,8 +66,8 @@ ${renderSets(firewall)}
   chain tunnel_input {
     ip saddr @peers4 jump allowed
     ip6 saddr @peers6 jump allowed
-    ip saddr @prefixes4 ct state established,related accept
-    ip6 saddr @prefixes6 ct state established,related accept
+    ip saddr @prefixes4 ct label ${BEGUN_LABEL} ct state established,related accept
+    ip6 saddr @prefixes6 ct label ${BEGUN_LABEL} ct state established,related accept
     counter name dropped_input drop
   }
   chain tunnel_output {
@@ -68,11 +78,12 @@ ${renderSets(firewall)}
     counter name dropped_output drop
   }
   chain allowed {
-    ct state established,related accept
-    ct state != new return
+    ct label ${BEGUN_LABEL} ct state established,related accept
+    ct state invalid,untracked return
     meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn return
     meta l4proto icmp icmp type != echo-request return
     meta l4proto icmpv6 icmpv6 type != echo-request return
+    ct label set ${BEGUN_LABEL}
     accept
   }
 }
