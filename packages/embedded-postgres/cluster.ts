@@ -134,9 +134,9 @@ async function clearRemains(
   clusterDirectory: string,
   logger: EmbeddedPostgresLogger | undefined,
 ): Promise<void> {
-  const ended = await endResidentProcesses(clusterDirectory);
-  if (ended > 0)
-    logger?.warn({ processes: ended }, 'ended the postgres that an earlier run left behind');
+  await endResidentProcesses(clusterDirectory, (processes) =>
+    logger?.warn({ processes }, 'an earlier run left a postgres behind: it is ended first'),
+  );
   await rm(join(clusterDirectory, 'postmaster.pid'), { force: true });
 }
 

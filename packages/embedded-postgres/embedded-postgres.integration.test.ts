@@ -130,9 +130,10 @@ describe('startEmbeddedPostgres', () => {
     await owner.kill();
     const warnings: string[] = [];
     const starting = startEmbeddedPostgres({ dataDir, logger: loggerOf(warnings) });
+    const told = ['an earlier run left a postgres behind: it is ended first'];
+    await expect.poll(() => warnings, { timeout: 20_000 }).toEqual(told);
     process.kill(owner.postmaster, 'SIGCONT');
     const server = await starting;
-    expect(warnings).toEqual(['ended the postgres that an earlier run left behind']);
     expect(await query(server.url(), 'SELECT id FROM kept')).toEqual([{ id: 1 }]);
     await server.stop();
   });

@@ -22,17 +22,21 @@ const IMMEDIATE_SHUTDOWN_MS = 10_000;
  * Unlike the number in `postmaster.pid` that cannot be mistaken for a later process that was given the same number,
  * and it also shows backends that outlive a killed postmaster.
  *
- * @returns how many processes were found at first.
+ * @param onFound called with how many processes there are, before any is told to end; not where there is none.
  * @throws EmbeddedPostgresError `DATA_DIRECTORY_IN_USE` when they do not end.
  */
-export async function endResidentProcesses(clusterDirectory: string): Promise<number> {
+export async function endResidentProcesses(
+  clusterDirectory: string,
+  onFound: (processes: number) => void,
+): Promise<void> {
   const found = await residentProcesses(clusterDirectory);
-  if (found.length === 0) return 0;
+  if (found.length === 0) return;
+  onFound(found.length);
   const postmaster = await postmasterPid(clusterDirectory);
   if (postmaster !== undefined && found.includes(postmaster)) signal(postmaster, 'SIGINT');
-  if (await allEnded(clusterDirectory, FAST_SHUTDOWN_MS)) return found.length;
+  if (await allEnded(clusterDirectory, FAST_SHUTDOWN_MS)) return;
   for (const pid of await residentProcesses(clusterDirectory)) signal(pid, 'SIGQUIT');
-  if (await allEnded(clusterDirectory, IMMEDIATE_SHUTDOWN_MS)) return found.length;
+  if (await allEnded(clusterDirectory, IMMEDIATE_SHUTDOWN_MS)) return;
   const left = await residentProcesses(clusterDirectory);
   throw new EmbeddedPostgresError(
     'DATA_DIRECTORY_IN_USE',
