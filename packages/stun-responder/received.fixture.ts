@@ -9,7 +9,7 @@ import { type Verdict, VERDICTS } from './verdict.ts';
 const OFFSET = 24;
 
 /** A datagram as a loop hands it over, as the second of two, with room behind it. */
-export function received(datagram: Uint8Array, source: TransportAddress): ReceivedDatagrams {
+function received(datagram: Uint8Array, source: TransportAddress): ReceivedDatagrams {
   const bytes = new Uint8Array(OFFSET + Math.max(datagram.length, 128));
   bytes.fill(0xee);
   bytes.set(datagram, OFFSET);

@@ -1,12 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import { formatIpAddress, parseIpAddress } from '@nexodus/netip';
-import {
-  decodeSocketAddress,
-  encodeSocketAddress,
-  SOCKET_ADDRESS_BYTES,
-  SocketAddressFormatError,
-} from '@nexodus/socket-address';
+import { SOCKET_ADDRESS_BYTES } from '@nexodus/socket-address';
+import { AddressTexts } from './address-texts.ts';
 import { UdpSocketError } from './udp-errors.ts';
 import type {
   OutgoingDatagram,
@@ -40,6 +35,14 @@ class SingleBatch implements ReceivedBatch {
   }
 }
 
+/** What leaves when the handler returns. */
+interface Outgoing {
+  readonly socket: Socket;
+  readonly bytes: Buffer;
+  readonly address: string;
+  readonly port: number;
+}
+
 /** A loop on Node's own sockets, driven by events: one datagram at a time, each sent datagram copied. */
 export class DgramUdpLoop implements UdpLoop {
   readonly adapter = 'dgram';
@@ -50,7 +53,10 @@ export class DgramUdpLoop implements UdpLoop {
   readonly #freeHandles: number[] = [];
   readonly #closing = new Set<Promise<void>>();
   #handlers: UdpHandlers | undefined;
-  #outgoing: (() => void)[] = [];
+  readonly #texts = new AddressTexts();
+  /** Text of the source of the batch, with the zone that the raw address lacks. */
+  #sourceText = '';
+  #outgoing: Outgoing[] = [];
   #deadline: NodeJS.Timeout | undefined;
   #fail: (error: unknown) => void = () => {};
 
@@ -107,15 +113,17 @@ export class DgramUdpLoop implements UdpLoop {
     const socket = this.#sockets[datagram.socket];
     const step = segmentBytes > 0 ? segmentBytes : Math.max(length, 1);
     const count = Math.max(Math.ceil(length / step), 1);
-    const to = socket === undefined ? undefined : destination(datagram);
-    if (socket === undefined || to === undefined) {
+    const address = this.#destinationOf(datagram);
+    const port =
+      (datagram.to[datagram.toOffset + 2] ?? 0) * 256 + (datagram.to[datagram.toOffset + 3] ?? 0);
+    if (socket === undefined || address === undefined || port === 0) {
       this.#counters.unsent += count;
       return;
     }
     const bytes = Buffer.from(datagram.bytes.subarray(datagram.offset, datagram.offset + length));
     for (let index = 0; index < count; index += 1) {
-      const piece = bytes.subarray(index * step, (index + 1) * step);
-      this.#outgoing.push(() => this.#sendNow(socket, piece, to));
+      const piece = count === 1 ? bytes : bytes.subarray(index * step, (index + 1) * step);
+      this.#outgoing.push({ socket, bytes: piece, address, port });
     }
   }
 
@@ -173,9 +181,8 @@ export class DgramUdpLoop implements UdpLoop {
     batch.socket = handle;
     batch.bytes.set(bytes);
     batch.lengths[0] = bytes.length;
-    // A link-local source carries its zone, which its address proper has not.
-    const address = parseIpAddress(source.address.replace(/%.*$/, ''));
-    encodeSocketAddress(batch.addresses, 0, { address, port: source.port });
+    this.#sourceText = source.address;
+    this.#texts.write(batch.addresses, source.address, source.port);
     this.#counters.received += 1;
     this.#call((handlers) => handlers.onBatch(batch, performance.now()));
   }
@@ -195,32 +202,26 @@ export class DgramUdpLoop implements UdpLoop {
     void closing.then(() => this.#closing.delete(closing));
   }
 
+  #destinationOf({ to, toOffset }: OutgoingDatagram): string | undefined {
+    return to === this.#batch.addresses ? this.#sourceText : this.#texts.read(to, toOffset);
+  }
+
   #flush(): void {
+    if (this.#outgoing.length === 0) return;
     const outgoing = this.#outgoing;
     this.#outgoing = [];
-    for (const send of outgoing) send();
+    for (const one of outgoing) this.#sendNow(one);
   }
 
-  #sendNow(socket: Socket, bytes: Buffer, to: { address: string; port: number }): void {
-    if (to.port === 0 || socket.getSendQueueSize() > SEND_QUEUE_MAX_BYTES) {
-      this.#counters.unsent += 1;
-      return;
-    }
-    socket.send(bytes, to.port, to.address, (error) => {
-      if (error === null) this.#counters.sent += 1;
-      else this.#counters.unsent += 1;
-    });
+  #sendNow({ socket, bytes, address, port }: Outgoing): void {
+    if (socket.getSendQueueSize() > SEND_QUEUE_MAX_BYTES) this.#counters.unsent += 1;
+    else socket.send(bytes, port, address, this.#countSent);
   }
-}
 
-function destination(datagram: OutgoingDatagram): { address: string; port: number } | undefined {
-  try {
-    const { address, port } = decodeSocketAddress(datagram.to, datagram.toOffset);
-    return { address: formatIpAddress(address), port };
-  } catch (error) {
-    if (error instanceof SocketAddressFormatError) return undefined;
-    throw error;
-  }
+  readonly #countSent = (error: Error | null): void => {
+    if (error === null) this.#counters.sent += 1;
+    else this.#counters.unsent += 1;
+  };
 }
 
 function closed(socket: Socket): Promise<void> {
