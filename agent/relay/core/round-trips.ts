@@ -32,8 +32,7 @@ export function smoothRoundTrips(
       if (held !== undefined) after.set(relayId, held);
       continue;
     }
-    const isJump =
-      held === undefined || sample > held * JUMP_FACTOR || sample * JUMP_FACTOR < held;
+    const isJump = held === undefined || sample > held * JUMP_FACTOR || sample * JUMP_FACTOR < held;
     after.set(relayId, isJump ? sample : held + (sample - held) * SAMPLE_WEIGHT);
   }
   return after;
