@@ -5,7 +5,7 @@
  * for every peer come out. It remembers nothing: what must be carried from one time to the next is in `DeviceMemory`.
  */
 import type { SelfEntry } from '@nexodus/contracts/agent';
-import type { Endpoint } from '@nexodus/contracts/type';
+import type { Endpoint, RelayLatency } from '@nexodus/contracts/type';
 import type { BindingPin } from '@nexodus/device-identity';
 import type { IpPrefix } from '@nexodus/netip';
 import { decodeEntry, selfKey } from '@nexodus/network-map';
@@ -23,6 +23,10 @@ import { chooseEndpoint, type EndpointTrial, type PeerTraffic } from './choose-e
 export interface PeerSoftState {
   readonly isOnline: boolean;
   readonly endpoints: readonly Endpoint[];
+  /** Relay that the peer can be invited through; absent or empty: none. */
+  readonly homeRelayId?: string;
+  /** Its round-trip times to relays. */
+  readonly relayLatencies?: readonly RelayLatency[];
 }
 
 /** Why the peers of the view are not put in force. */
@@ -55,6 +59,11 @@ export interface DeviceFacts {
   readonly onLink: readonly IpPrefix[];
   /** Addresses of this machine outside the tunnel, canonical. */
   readonly localAddresses: readonly string[];
+  /**
+   * Endpoints of peers that must be relayed, by device id; undefined: nobody must. One that is absent is sent nothing
+   * until it is known where.
+   */
+  readonly relayEndpoints?: ReadonlyMap<string, string>;
   readonly withdrawal: Withdrawal | undefined;
   readonly now: Date;
 }
@@ -87,7 +96,8 @@ export function reduceDevice(facts: DeviceFacts, memory: DeviceMemory): DeviceMo
     ...accepted.flatMap(({ addresses }) => addresses),
   ]);
   const trials = new Map<string, EndpointTrial>();
-  for (const { deviceId, wireGuardKey } of accepted) {
+  const { relayEndpoints } = facts;
+  for (const { deviceId, wireGuardKey } of relayEndpoints === undefined ? accepted : []) {
     const trial = chooseEndpoint({
       candidates: facts.states.get(deviceId)?.endpoints ?? [],
       trial: memory.trials.get(deviceId),
@@ -106,7 +116,8 @@ export function reduceDevice(facts: DeviceFacts, memory: DeviceMemory): DeviceMo
       peers: accepted.map(({ deviceId, wireGuardKey, addresses }) => ({
         publicKey: wireGuardKey,
         addresses,
-        endpoint: trials.get(deviceId)?.endpoint,
+        endpoint: relayEndpoints?.get(deviceId) ?? trials.get(deviceId)?.endpoint,
+        isEndpointFixed: relayEndpoints !== undefined,
       })),
     },
     accepted,

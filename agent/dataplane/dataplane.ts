@@ -242,12 +242,13 @@ async function observe(
 ): Promise<DataplaneState> {
   const link = await network.read();
   const held = link === null ? null : await tunnel.read();
-  const wanted = new Map(plan.peers.map((peer) => [peer.publicKey, peer.endpoint]));
+  const wanted = new Map(plan.peers.map((peer) => [peer.publicKey, peer]));
   const peers = (held?.peers ?? []).map((peer) => ({
     ...peer,
     endpoint: observedEndpoint({
       asked: memory.asked.get(peer.publicKey),
-      wanted: wanted.get(peer.publicKey),
+      wanted: wanted.get(peer.publicKey)?.endpoint,
+      isFixed: wanted.get(peer.publicKey)?.isEndpointFixed === true,
       held: peer.endpoint,
       latestHandshakeAt: peer.latestHandshakeAt,
       now: now(),

@@ -51,6 +51,7 @@ export type { MemoryHost } from './memory-host.ts';
 export type { NameServerAddress } from './name-server.ts';
 export { createNames } from './names.ts';
 export type { Names, NamesOptions, NamesStatus } from './names.ts';
+export type { PortShare, SharedPorts } from './port-share.ts';
 export { createSystemPorts } from './system-ports.ts';
 export type { SystemPorts, SystemPortsOptions } from './system-ports.ts';
 export type { TunnelPeer } from './tunnel.ts';

@@ -6,6 +6,7 @@ import { DataplaneError } from './dataplane-error.ts';
 import type { Firewall } from './firewall.ts';
 import type { HostNetwork, LocalAddress, OnLinkPrefix } from './host-network.ts';
 import { interfaceTaken, portTaken } from './interface-ownership.ts';
+import type { PortShare, SharedPorts } from './port-share.ts';
 import type { Tunnel, TunnelPeer } from './tunnel.ts';
 
 /** The ports of one machine in memory, and the hand of whoever else works on that machine. */
@@ -13,6 +14,7 @@ export interface MemoryHost {
   readonly tunnel: Tunnel;
   readonly network: HostNetwork;
   readonly firewall: Firewall;
+  readonly portShare: PortShare;
   /** Does what others do to a machine behind the data plane's back. */
   readonly meddle: {
     /** The tunnel interface vanishes, as when its process dies. */
@@ -56,6 +58,7 @@ interface MemoryMachine {
   /** Index of the newest interface. */
   lastIndex: number;
   table: { plan: FirewallPlan; isIntact: boolean } | null;
+  shared: SharedPorts | null;
   hasIpv6: boolean;
   readonly takenPorts: Set<number>;
   readonly onLink: OnLinkPrefix[];
@@ -76,6 +79,7 @@ export function createMemoryHost(interfaceName = 'nx0'): MemoryHost {
     link: null,
     lastIndex: 0,
     table: null,
+    shared: null,
     hasIpv6: true,
     takenPorts: new Set(),
     onLink: [],
@@ -87,6 +91,10 @@ export function createMemoryHost(interfaceName = 'nx0'): MemoryHost {
     tunnel: memoryTunnel(machine, interfaceName),
     network: memoryNetwork(machine, interfaceName),
     firewall: memoryFirewall(machine),
+    portShare: {
+      install: async (ports) => void (machine.shared = ports),
+      remove: async () => void (machine.shared = null),
+    },
     meddle: memoryMeddler(machine),
   };
 }

@@ -7,6 +7,8 @@ import type { HostNetwork } from './host-network.ts';
 import { createIprouteHostNetwork, readIpInterface } from './iproute-host-network.ts';
 import { createKernelTunnel, hasKernelWireGuard } from './kernel-tunnel.ts';
 import { createNftablesFirewall } from './nftables-firewall.ts';
+import { createNftablesPortShare } from './nftables-port-share.ts';
+import type { PortShare } from './port-share.ts';
 import type { Tunnel } from './tunnel.ts';
 import { createWireguardGoTunnel } from './wireguard-go-tunnel.ts';
 
@@ -26,6 +28,7 @@ export interface SystemPorts {
   readonly tunnel: Tunnel;
   readonly network: HostNetwork;
   readonly firewall: Firewall;
+  readonly portShare: PortShare;
 }
 
 /** Bit of CAP_NET_ADMIN in a capability mask (capabilities(7)). */
@@ -52,6 +55,7 @@ export async function createSystemPorts(options: SystemPortsOptions): Promise<Sy
       technology === 'kernel' ? createKernelTunnel(options) : createWireguardGoTunnel(options),
     network: createIprouteHostNetwork({ interfaceName, runner }),
     firewall: createNftablesFirewall({ interfaceName, runner }),
+    portShare: createNftablesPortShare({ interfaceName, runner }),
   };
 }
 

@@ -1,6 +1,7 @@
-import type { DaemonState, GetStatusResponse, Peer } from '@nexodus/contracts/nexd';
+import type { DaemonState, GetStatusResponse, Peer, RelayedCount } from '@nexodus/contracts/nexd';
 import type { PeerSoftState, DeviceModel } from '../core/device-model.ts';
 import type { DataplaneStatus, NamesStatus, TunnelPeer } from '../dataplane/index.ts';
+import { DIRECT_PATH, type PeerPathView } from '../relay/index.ts';
 import type { Enrolment } from '../state/agent-state.ts';
 import { AGENT_VERSION } from './agent-version.ts';
 
@@ -17,6 +18,9 @@ export interface StatusFacts {
   readonly names?: NamesStatus;
   /** Proxy to the service, without credentials. */
   readonly proxy?: string;
+  /** Relay that the device is attached to; empty for none. */
+  readonly homeRelayId?: string;
+  readonly relayed?: readonly RelayedCount[];
   readonly isConnected: boolean;
   readonly appliedRevision: bigint;
   /** Milliseconds since 1970; 0 for none. */
@@ -47,8 +51,8 @@ export function describeStatus(facts: StatusFacts): GetStatusResponse {
     peerCount: (model?.accepted.length ?? 0) + (model?.refused.length ?? 0),
     leaseUntilSeconds: BigInt(Math.floor(facts.leaseUntilMs / 1000)),
     names: describeNames(facts.names),
-    homeRelayId: '',
-    relayed: [],
+    homeRelayId: facts.homeRelayId ?? '',
+    relayed: [...(facts.relayed ?? [])],
     proxy: facts.proxy ?? '',
   };
 }
@@ -58,26 +62,29 @@ export function describePeers(
   model: DeviceModel | undefined,
   states: ReadonlyMap<string, PeerSoftState>,
   tunnelPeers: readonly TunnelPeer[],
+  pathOf: (deviceId: string, endpoint: string) => PeerPathView = () => DIRECT_PATH,
 ): Peer[] {
   if (model === undefined) return [];
   const traffic = new Map(tunnelPeers.map((peer) => [peer.publicKey, peer]));
   const accepted = model.accepted.map(({ deviceId, hostname, wireGuardKey, addresses }) => {
     const held = traffic.get(wireGuardKey);
+    const endpoint = held?.endpoint;
+    const path = endpoint === undefined ? undefined : pathOf(deviceId, endpoint);
     return {
       deviceId,
       hostname,
       ipv4Address: addresses.find((address) => !address.includes(':')) ?? '',
       ipv6Address: addresses.find((address) => address.includes(':')) ?? '',
       online: states.get(deviceId)?.isOnline ?? false,
-      endpoint: held?.endpoint ?? '',
+      endpoint: endpoint ?? '',
       latestHandshakeSeconds: secondsOf(held?.latestHandshakeAt),
       rxBytes: BigInt(held?.rxBytes ?? 0),
       txBytes: BigInt(held?.txBytes ?? 0),
       wireguardPublicKey: wireGuardKey,
       refused: held === undefined ? 'it could not be put into the tunnel' : '',
-      pathKind: held?.endpoint === undefined ? '' : 'direct',
-      relayId: '',
-      pathReason: '',
+      pathKind: path?.kind ?? '',
+      relayId: path?.relayId ?? '',
+      pathReason: path?.reason ?? '',
     };
   });
   const refused = model.refused.map(({ deviceId, hostname, reason }) => ({
@@ -97,6 +104,18 @@ export function describePeers(
     pathReason: '',
   }));
   return [...accepted, ...refused].toSorted((a, b) => a.hostname.localeCompare(b.hostname));
+}
+
+/** How many peers are relayed, by reason, most first. */
+export function countRelayed(peers: readonly Peer[]): RelayedCount[] {
+  const counts = new Map<string, number>();
+  for (const { pathKind, pathReason } of peers) {
+    if (!pathKind.startsWith('relay')) continue;
+    counts.set(pathReason, (counts.get(pathReason) ?? 0) + 1);
+  }
+  return [...counts]
+    .map(([reason, number]) => ({ reason, peers: number }))
+    .toSorted((a, b) => b.peers - a.peers || a.reason.localeCompare(b.reason));
 }
 
 /** The peer that people call so: hostname, full name, device id or address. */

@@ -70,9 +70,11 @@ function memoryParts(): MachineParts {
   return {
     network: host.network,
     names,
+    portShare: host.portShare,
     createDataplane: dataplaneOf,
     remove: async () => {
       await dataplaneOf(WireGuardPrivateKey.generate()).down();
+      await host.portShare.remove();
       await names.down({ alsoEarlier: true });
     },
   };

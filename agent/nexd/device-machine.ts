@@ -25,6 +25,7 @@ import {
   planDevice,
   type SystemPorts,
 } from '../dataplane/index.ts';
+import { DIRECT_PATH, type PeerPathView } from '../relay/index.ts';
 
 /** Facts that the machine does not know by itself. */
 export type RemoteFacts = Pick<
@@ -35,6 +36,7 @@ export type RemoteFacts = Pick<
   | 'enrolledAddresses'
   | 'entries'
   | 'states'
+  | 'relayEndpoints'
   | 'withdrawal'
 >;
 
@@ -45,6 +47,8 @@ export interface InForceOptions {
   readonly traceparent: string;
   /** Called with what will be put in force, before it is. */
   readonly beforeApply: (model: DeviceModel) => Promise<void>;
+  /** How a peer is reached that the tunnel sends to at an endpoint. Default: directly. */
+  readonly pathOf?: (deviceId: string, endpoint: string) => PeerPathView;
 }
 
 /** What is in force now. */
@@ -58,6 +62,8 @@ export interface MachineReport {
   /** Where the device may be reached, best first; at most 16. */
   readonly endpoints: readonly Endpoint[];
   readonly paths: readonly PeerPath[];
+  /** The tunnel afterwards; undefined where it cannot be read. */
+  readonly tunnel: DataplaneStatus | undefined;
 }
 
 /** The machine. */
@@ -116,7 +122,7 @@ export function createDeviceMachine(options: DeviceMachineOptions): DeviceMachin
 async function putInForce(
   options: DeviceMachineOptions,
   remote: RemoteFacts,
-  { memory, traceparent, beforeApply }: InForceOptions,
+  { memory, traceparent, beforeApply, pathOf = () => DIRECT_PATH }: InForceOptions,
 ): Promise<MachineReport> {
   const model = reduceDevice({ ...remote, ...(await readMachine(options)) }, memory);
   await beforeApply(model);
@@ -137,7 +143,8 @@ async function putInForce(
     failure,
     isFatal: failure !== undefined && fatalReasons.has(failure.reason),
     endpoints: await readEndpoints(options, tunnel?.listenPort ?? 0),
-    paths: tunnel === undefined ? [] : pathsOf(model, tunnel, options.now()),
+    paths: tunnel === undefined ? [] : pathsOf(model, tunnel, { now: options.now(), pathOf }),
+    tunnel,
   };
 }
 
@@ -240,7 +247,11 @@ async function readEndpoints(
   }));
 }
 
-function pathsOf(model: DeviceModel, tunnel: DataplaneStatus, now: Date): PeerPath[] {
+function pathsOf(
+  model: DeviceModel,
+  tunnel: DataplaneStatus,
+  { now, pathOf }: Pick<Required<InForceOptions>, 'pathOf'> & { readonly now: Date },
+): PeerPath[] {
   const held = new Map(tunnel.peers.map((peer) => [peer.publicKey, peer]));
   return model.accepted
     .flatMap(({ deviceId, wireGuardKey }) => {
@@ -256,13 +267,22 @@ function pathsOf(model: DeviceModel, tunnel: DataplaneStatus, now: Date): PeerPa
           deviceId,
           endpoint,
           handshakeAgeSeconds,
-          kind: PathKind.DIRECT,
-          reason: '',
-          relayId: '',
+          ...pathFields(endpoint === '' ? undefined : pathOf(deviceId, endpoint)),
         },
       ];
     })
     .slice(0, MAX_PATHS);
+}
+
+const pathKinds: Readonly<Record<PeerPathView['kind'], PathKind>> = {
+  direct: PathKind.DIRECT,
+  'relay-udp': PathKind.RELAY_UDP,
+  'relay-tls': PathKind.RELAY_TLS,
+};
+
+function pathFields(path: PeerPathView | undefined): Pick<PeerPath, 'kind' | 'reason' | 'relayId'> {
+  if (path === undefined) return { kind: PathKind.UNSPECIFIED, reason: '', relayId: '' };
+  return { kind: pathKinds[path.kind], reason: path.reason, relayId: path.relayId };
 }
 
 function readAddress(text: string): string[] {

@@ -81,6 +81,7 @@ function createMachine() {
             isFatal: false,
             endpoints: [],
             paths: [],
+            tunnel: undefined,
           }),
         );
       }),

@@ -20,15 +20,17 @@ import {
 } from '../core/device-model.ts';
 import { type ControlSession, createControlSession } from '../session/control-session.ts';
 import type { SessionEffect, SessionEnd, SessionState } from '../session/core/session-state.ts';
+import { DIRECT_PATH, type PeerPathView, type RelayPaths } from '../relay/index.ts';
 import type { Enrolment } from '../state/agent-state.ts';
 import type { KeptState, StateStore } from '../state/state-store.ts';
 import { AGENT_VERSION } from './agent-version.ts';
 import { createApplyQueue } from './apply-queue.ts';
 import { type BindingKeeper, createBindingKeeper } from './binding-keeper.ts';
-import { describePeers, describeStatus } from './daemon-status.ts';
+import { countRelayed, describePeers, describeStatus } from './daemon-status.ts';
 import type { DeviceMachine, MachineReport } from './device-machine.ts';
 import { daemonStateOf, describeProblem, removalOf } from './device-standing.ts';
 import { createPeerStates, type PeerStates } from './peer-states.ts';
+import { relayPeersOf } from './relay-peers.ts';
 import { createRunningLease, type RunningLease } from './running-lease.ts';
 import { createSessionReporter, type SessionReporter } from './session-reporter.ts';
 import { createStateKeeper, type StateKeeper } from './state-keeper.ts';
@@ -49,6 +51,10 @@ export interface DeviceRuntimeOptions {
   readonly random: () => number;
   readonly logger: Logger;
   readonly os: string;
+  /** Makes what relays need; called once, with what asks for another look at the machine. Default: no relays. */
+  readonly openRelays?: (onChange: () => void) => RelayPaths;
+  /** Proxy to the service for people; empty for none. */
+  readonly proxy?: string;
   /** Tells people how things stand, one line each time that it changes. */
   readonly say: (line: string) => void;
 }
@@ -83,6 +89,7 @@ class Runtime implements DeviceRuntime {
   readonly #reporter: SessionReporter;
   readonly #lease: RunningLease;
   readonly #states: PeerStates;
+  readonly #relays: RelayPaths | undefined;
   readonly #keeper: StateKeeper;
   #memory: DeviceMemory;
   #view: View | undefined;
@@ -118,7 +125,10 @@ class Runtime implements DeviceRuntime {
       onState: (state, failure) => this.#onState(state, failure),
       onUnauthenticated: options.discardToken,
     });
-    this.#reporter = createSessionReporter(this.#session, clock);
+    this.#relays = options.openRelays?.(() => void this.#queue.request());
+    this.#reporter = createSessionReporter(this.#session, clock, {
+      hidesEndpoints: this.#relays?.isForced,
+    });
     this.#binding = createBindingKeeper({
       enrolment,
       keys: kept.keys,
@@ -146,8 +156,11 @@ class Runtime implements DeviceRuntime {
   }
 
   async status(): Promise<GetStatusResponse> {
-    const { machine, kept } = this.#options;
+    const { machine, kept, proxy } = this.#options;
     return describeStatus({
+      proxy,
+      homeRelayId: this.#relays?.whereabouts.homeRelayId,
+      relayed: countRelayed(await this.peers()),
       state: this.#daemonState(),
       problem: this.#problem(),
       interfaceName: machine.interfaceName,
@@ -164,7 +177,7 @@ class Runtime implements DeviceRuntime {
 
   async peers(): Promise<Peer[]> {
     const tunnel = await this.#options.machine.status().catch(() => undefined);
-    return describePeers(this.#model, this.#states.all, tunnel?.peers ?? []);
+    return describePeers(this.#model, this.#states.all, tunnel?.peers ?? [], this.#pathOf);
   }
 
   async stop(): Promise<void> {
@@ -173,6 +186,7 @@ class Runtime implements DeviceRuntime {
     this.#tick?.cancel();
     this.#watch.abort();
     this.#session.stop();
+    await this.#relays?.close();
     await this.#queue.stop();
     await this.#binding.stop();
     if (this.#withdrawal() === undefined) await this.#keepView(true);
@@ -207,6 +221,9 @@ class Runtime implements DeviceRuntime {
       case 'peer-states':
         this.#states.tell(effect.states);
         break;
+      case 'reachability':
+        this.#relays?.tellMap(effect.map);
+        return;
       case 'server-time':
         this.#lease.renew({ serverTimeMs: effect.serverTimeMs, durationMs: effect.leaseMs });
         return;
@@ -246,11 +263,13 @@ class Runtime implements DeviceRuntime {
           enrolledAddresses: [enrolment.ipv4Address, enrolment.ipv6Address],
           entries: view?.entries ?? new Map(),
           states: this.#states.all,
+          relayEndpoints: this.#relays?.isForced === true ? this.#relays.endpoints : undefined,
           withdrawal: this.#withdrawal(),
         },
         {
           memory: this.#memory,
           traceparent,
+          pathOf: this.#pathOf,
           beforeApply: ({ memory, arePinsChanged }) =>
             this.#keeper.keepPins(memory.pins, arePinsChanged),
         },
@@ -271,6 +290,7 @@ class Runtime implements DeviceRuntime {
   }
 
   async #afterwards(report: MachineReport): Promise<void> {
+    if (!this.#isStopped) this.#tellRelays(report);
     if (removalOf(this.#end) !== undefined) {
       this.#view = undefined;
       await this.#keeper.dropView();
@@ -284,7 +304,19 @@ class Runtime implements DeviceRuntime {
     if (this.#end !== undefined) this.#ready.resolve();
     if (this.#isStopped) return;
     this.#reporter.report(report);
+    if (this.#relays !== undefined) this.#reporter.reportRelays(this.#relays.whereabouts);
     this.#publishBinding();
+  }
+
+  readonly #pathOf = (deviceId: string, endpoint: string): PeerPathView =>
+    this.#relays?.pathOf(deviceId, endpoint) ?? DIRECT_PATH;
+
+  #tellRelays({ endpoints, model, tunnel }: MachineReport): void {
+    this.#relays?.tellMachine({
+      peers: relayPeersOf(model, this.#states.all, tunnel?.peers ?? []),
+      tunnelPort: tunnel?.listenPort ?? 0,
+      addresses: endpoints.map(({ address }) => address),
+    });
   }
 
   async #keepView(isForced: boolean): Promise<void> {

@@ -27,6 +27,7 @@ export interface MachinePartsOptions {
 export interface MachineParts {
   readonly network: SystemPorts['network'];
   readonly names: Names;
+  readonly portShare: SystemPorts['portShare'];
   createDataplane(privateKey: WireGuardPrivateKey): Dataplane;
   /** Removes whatever any nexd left of this interface; needs no key. Idempotent. */
   remove(): Promise<void>;
@@ -56,10 +57,12 @@ export async function openMachineParts(
   return {
     network: ports.network,
     names,
+    portShare: ports.portShare,
     createDataplane: dataplaneOf,
     remove: async () => {
       // The data plane first: it refuses an interface that is not ours, whose names are not ours either.
       await dataplaneOf(WireGuardPrivateKey.generate()).down();
+      await ports.portShare.remove();
       await names.down({ alsoEarlier: true });
       await removeTunnelFiles(stateDir, interfaceName);
     },

@@ -2,7 +2,9 @@ import { platform } from 'node:os';
 import { AgentServiceDefinition } from '@nexodus/contracts/agent';
 import { createRpcClient } from '@nexodus/rpc';
 import { type EnsuredBinding, ensureBinding } from '../enrol/publish-binding.ts';
+import { openPortSocket, RelayPaths } from '../relay/index.ts';
 import { createAccessTokens } from '../service-access/access-tokens.ts';
+import { proxyTo } from '../service-access/proxy-settings.ts';
 import type { ServiceConnection } from '../service-access/service-connection.ts';
 import type { Enrolment } from '../state/agent-state.ts';
 import type { KeptState, StateStore } from '../state/state-store.ts';
@@ -14,7 +16,7 @@ import type { UpEnvironment, UpOptions } from './up-options.ts';
 
 /** A device that joined, and what it works with. */
 export interface EnrolledDevice {
-  readonly options: Pick<UpOptions, 'interfaceName' | 'listenPort'>;
+  readonly options: Pick<UpOptions, 'interfaceName' | 'listenPort' | 'relayOnly'>;
   readonly environment: UpEnvironment;
   readonly parts: MachineParts;
   readonly store: StateStore;
@@ -39,6 +41,8 @@ export async function openDeviceRuntime(device: EnrolledDevice): Promise<DeviceR
   });
   const dataplane = parts.createDataplane(kept.keys.wireGuard);
   const { enrolment, revision } = await introduce(device, client);
+  const portSocket = await openPortSocket();
+  const proxy = proxyTo(connection.proxies, connection.url);
   return createDeviceRuntime({
     store,
     kept,
@@ -54,6 +58,21 @@ export async function openDeviceRuntime(device: EnrolledDevice): Promise<DeviceR
     }),
     client,
     discardToken: () => tokens.discard(),
+    openRelays: (onChange) =>
+      new RelayPaths({
+        deviceId: enrolment.deviceId,
+        keys: kept.keys,
+        access: connection,
+        demand: options.relayOnly,
+        client,
+        portShare: parts.portShare,
+        portSocket,
+        clock,
+        random,
+        logger,
+        onChange,
+      }),
+    proxy: proxy?.origin,
     clock,
     random,
     logger,

@@ -24,8 +24,8 @@ export function createPeerStates(kept: ReadonlyMap<string, readonly Endpoint[]>)
   return {
     all,
     tell: (states) => {
-      for (const { deviceId, online, endpoints } of states) {
-        all.set(deviceId, { isOnline: online, endpoints });
+      for (const { deviceId, online, ...whereabouts } of states) {
+        all.set(deviceId, { isOnline: online, ...whereabouts });
       }
     },
     forgetInvisible: ({ accepted, refused }) => {

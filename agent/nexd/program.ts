@@ -44,6 +44,7 @@ interface UpFlags extends CommonOptions {
   issuer?: string;
   listenPort: number;
   tunnel?: 'kernel' | 'wireguard-go';
+  relayOnly?: 'any' | 'udp' | 'tls';
 }
 
 /** The command line of the daemon. */
@@ -69,6 +70,14 @@ export function createNexdProgram(): Command {
         '--tunnel <kind>',
         'what carries the tunnel; default: the kernel where it can',
       ).choices(['kernel', 'wireguard-go']),
+    )
+    .addOption(
+      new Option(
+        '--relay-only [lane]',
+        'reach all peers through relays only; by this lane only where one is named',
+      )
+        .choices(['any', 'udp', 'tls'])
+        .preset('any'),
     )
     .addHelpText('after', UP_EXAMPLES)
     .action(up);
@@ -115,6 +124,7 @@ async function up(flags: UpFlags): Promise<void> {
     issuer: flags.issuer,
     listenPort: flags.listenPort,
     technology: flags.tunnel,
+    relayOnly: flags.relayOnly,
   };
   const environment = {
     clock: systemClock,

@@ -1,6 +1,7 @@
 import type { Clock } from '@nexodus/clock';
 import type { RegistrationKey } from '@nexodus/device-identity';
 import type { Logger } from '@nexodus/telemetry';
+import type { RelayDemand } from '../relay/index.ts';
 import type { ProxySettings } from '../service-access/proxy-settings.ts';
 import type { TrustWish } from '../service-access/service-trust.ts';
 
@@ -22,6 +23,8 @@ export interface UpOptions {
   /** UDP port; 0: any. */
   readonly listenPort: number;
   readonly socketPath: string;
+  /** All peers are reached through relays only, by any lane or by this one. Default: relays are not forced. */
+  readonly relayOnly?: RelayDemand;
   /** Default: what the machine has. */
   readonly technology?: 'kernel' | 'wireguard-go';
 }

@@ -9,7 +9,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 export type Belief = { readonly caPem: string | undefined } | 'anybody';
 
 /**
- * Connects to a service as calls do, directly or through the proxy. The caller ends the socket.
+ * Connects to a service, directly or through the proxy: as calls do (`h2`), or as the TLS lane of a relay does
+ * (`http/1.1`). The caller ends the socket.
  *
  * @throws {ProxyError} and the errors of sockets and TLS as they are
  */
@@ -17,6 +18,7 @@ export async function connectTls(
   service: ServiceUrl,
   proxies: ProxySettings,
   belief: Belief,
+  protocol: 'h2' | 'http/1.1' = 'h2',
 ): Promise<TLSSocket> {
   const proxy = proxyTo(proxies, service);
   const tunnel = proxy && (await openTunnel(proxy, service.host, service.port));
@@ -26,7 +28,7 @@ export async function connectTls(
       host: service.host,
       port: service.port,
       servername: serverNameOf(service),
-      ALPNProtocols: ['h2'],
+      ALPNProtocols: [protocol],
       ...(belief === 'anybody' ? { rejectUnauthorized: false } : { ca: belief.caPem }),
     });
     socket.setTimeout(CONNECT_TIMEOUT_MS, () => {

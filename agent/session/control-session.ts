@@ -44,7 +44,10 @@ export interface ControlSession {
   start(): void;
   /** Tells the session of something that only its owner knows. */
   tell(
-    event: Extract<SessionEvent, { kind: 'applied' | 'endpoints' | 'paths' | 'network-changed' }>,
+    event: Extract<
+      SessionEvent,
+      { kind: 'applied' | 'endpoints' | 'relays' | 'paths' | 'network-changed' }
+    >,
   ): void;
   /** Ends the stream and all attempts; idempotent. */
   stop(): void;

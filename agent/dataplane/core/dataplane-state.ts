@@ -29,16 +29,19 @@ const SESSION_LIFETIME_MS = 180_000;
 /**
  * The endpoint that counts as asked for. One that this process asked for is known. Of a peer found in an adopted tunnel
  * it is not: while the peer's session is alive its endpoint works, so it counts as the `wanted` one and is left alone;
- * otherwise it counts as what the tunnel holds, and the plan's replaces it.
+ * otherwise it counts as what the tunnel holds, and the plan's replaces it. A fixed one is what the tunnel holds, always.
  */
 export function observedEndpoint(peer: {
   readonly asked: string | undefined;
   readonly wanted: string | undefined;
   readonly held: string | undefined;
+  /** Whether the peer may not roam. */
+  readonly isFixed?: boolean;
   readonly latestHandshakeAt: Date | null;
   readonly now: Date;
 }): string | undefined {
   if (peer.held === undefined) return undefined;
+  if (peer.isFixed === true) return peer.held;
   if (peer.asked !== undefined) return peer.asked;
   const age = peer.now.getTime() - (peer.latestHandshakeAt?.getTime() ?? 0);
   return age < SESSION_LIFETIME_MS ? (peer.wanted ?? peer.held) : peer.held;

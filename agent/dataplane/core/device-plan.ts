@@ -16,6 +16,8 @@ export interface PlanPeer {
    * for last; in between the tunnel follows the peer's roaming. Absent: wait until the peer speaks.
    */
   readonly endpoint?: string;
+  /** The tunnel sends nowhere else: where the peer roamed to is put right. Default: it may roam. */
+  readonly isEndpointFixed?: boolean;
   /** Seconds between keepalives; 0: none. */
   readonly persistentKeepaliveSeconds: number;
 }
@@ -54,6 +56,8 @@ export interface ShownPeer {
   /** Approved prefixes behind the peer. */
   readonly prefixes?: readonly string[];
   readonly endpoint?: string;
+  /** See PlanPeer. */
+  readonly isEndpointFixed?: boolean;
   readonly persistentKeepaliveSeconds?: number;
 }
 
@@ -93,6 +97,7 @@ export function planDevice(intent: DeviceIntent): DevicePlan {
       publicKey: peer.publicKey,
       allowedIps: [...peer.addresses, ...peer.prefixes],
       endpoint: peer.endpoint,
+      ...(peer.isEndpointFixed ? { isEndpointFixed: true } : {}),
       persistentKeepaliveSeconds: peer.persistentKeepaliveSeconds,
     })),
     routes: allowedIps,
@@ -124,6 +129,7 @@ function normalizePeer(peer: ShownPeer) {
     addresses: peer.addresses.map((text) => hostPrefix(text, subject)),
     prefixes: (peer.prefixes ?? []).map((text) => prefix(text, subject)),
     endpoint,
+    isEndpointFixed: peer.isEndpointFixed === true,
     persistentKeepaliveSeconds: integerBetween(
       peer.persistentKeepaliveSeconds ?? 0,
       0,

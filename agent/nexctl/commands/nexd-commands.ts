@@ -78,6 +78,9 @@ async function status(command: Command): Promise<void> {
     ['interface', tunnelText(answer)],
     ['peers', String(answer.peerCount)],
     ['service', answer.serviceUrl],
+    ['proxy', answer.proxy],
+    ['home relay', answer.homeRelayId],
+    ...relayedLines(answer),
     ['revision', String(answer.appliedRevision)],
     ['lease until', secondsText(answer.leaseUntilSeconds)],
     ['names', answer.names],
@@ -89,17 +92,27 @@ async function status(command: Command): Promise<void> {
   }
 }
 
+function relayedLines({ relayed }: GetStatusResponse): [string, string][] {
+  return relayed.map(({ peers: count, reason }) => ['relayed', `${count}: ${reason}`]);
+}
+
+function pathText({ pathKind, relayId }: Peer): string {
+  return relayId === '' ? pathKind || '-' : `${pathKind} ${relayId}`;
+}
+
 const peerView: ResourceView<Peer> = {
   columns: [
     { title: 'hostname', text: ({ hostname }) => hostname },
     { title: 'ipv4', text: ({ ipv4Address }) => ipv4Address || '-' },
     { title: 'ipv6', text: ({ ipv6Address }) => ipv6Address || '-' },
     { title: 'online', text: ({ online }) => (online ? 'yes' : 'no') },
+    { title: 'path', text: pathText },
     { title: 'endpoint', text: ({ endpoint }) => endpoint || '-' },
     { title: 'handshake', text: (peer) => secondsText(peer.latestHandshakeSeconds) || '-' },
     { title: 'received', text: ({ rxBytes }) => String(rxBytes) },
     { title: 'sent', text: ({ txBytes }) => String(txBytes) },
     { title: 'refused', text: ({ refused }) => refused },
+    { title: 'why not direct', text: ({ pathReason }) => pathReason },
   ],
   toJson: (peer) => Peer.toJSON(peer),
 };

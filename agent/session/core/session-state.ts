@@ -5,10 +5,11 @@ import type {
   Hello,
   PeerPath,
   PeerState,
+  ReachabilityMap,
   ViewEntries,
   ViewInterval,
 } from '@nexodus/contracts/agent';
-import type { Endpoint } from '@nexodus/contracts/type';
+import type { Endpoint, RelayLatency } from '@nexodus/contracts/type';
 import type { View } from '@nexodus/network-map';
 
 /**
@@ -48,6 +49,13 @@ export interface LiveSession {
 /** Why no further stream is opened. */
 export type SessionEnd = 'stopped' | 'superseded' | 'device-deleted' | 'device-expired';
 
+/** What the device says of relays (LocalState). */
+export interface RelayState {
+  /** Empty: none. */
+  readonly homeRelayId: string;
+  readonly relayLatencies: readonly RelayLatency[];
+}
+
 /** A session with what it carries from stream to stream. */
 export interface Session {
   readonly state: SessionState;
@@ -55,6 +63,7 @@ export interface Session {
   /** Hello says that no view is held: after intervals that did not join. */
   readonly isSnapshotWanted: boolean;
   readonly endpoints: readonly Endpoint[];
+  readonly relays: RelayState;
   /** When a newer session of the same keys last ended this one. */
   readonly supersededAtMs: number | undefined;
 }
@@ -81,6 +90,7 @@ export type SessionEvent =
       readonly problem: string;
     }
   | { readonly kind: 'endpoints'; readonly endpoints: readonly Endpoint[] }
+  | { readonly kind: 'relays'; readonly relays: RelayState }
   | { readonly kind: 'paths'; readonly paths: readonly PeerPath[] };
 
 /** What a session wants done, in order. */
@@ -91,6 +101,7 @@ export type SessionEffect =
   /** The view changed: put it in force and answer with `applied`. */
   | { readonly kind: 'view'; readonly view: View; readonly traceparent: string }
   | { readonly kind: 'peer-states'; readonly states: readonly PeerState[] }
+  | { readonly kind: 'reachability'; readonly map: ReachabilityMap }
   | { readonly kind: 'server-time'; readonly serverTimeMs: number; readonly leaseMs?: number }
   /** A newer session of the same keys ended this one, which comes back once. */
   | { readonly kind: 'superseded' }

@@ -34,6 +34,7 @@ export function createSession(view: View | undefined): Session {
     view,
     isSnapshotWanted: false,
     endpoints: [],
+    relays: { homeRelayId: '', relayLatencies: [] },
     supersededAtMs: undefined,
   };
 }
@@ -87,6 +88,8 @@ export function stepSession(
       });
     case 'endpoints':
       return sendState({ ...session, endpoints: event.endpoints }, instant);
+    case 'relays':
+      return sendState({ ...session, relays: event.relays }, instant);
     case 'paths':
       return sendWhenLive(session, { $case: 'pathReport', value: { paths: [...event.paths] } });
   }
@@ -175,12 +178,12 @@ function keepAlive(session: Session, state: LiveSession, nowMs: number): Session
   return { session: { ...session, state: next }, effects };
 }
 
-function softState({ endpoints }: Session, sequence: bigint): SessionEffect {
+function softState({ endpoints, relays }: Session, sequence: bigint): SessionEffect {
   const value = {
     sequence,
     endpoints: [...endpoints],
-    homeRelayId: '',
-    relayLatencies: [],
+    homeRelayId: relays.homeRelayId,
+    relayLatencies: [...relays.relayLatencies],
   };
   return { kind: 'send', message: { $case: 'localState', value } };
 }
@@ -257,6 +260,8 @@ function heed(
       return continueInterval(session, state, message.value, instant);
     case 'peerStates':
       return { session, effects: [{ kind: 'peer-states', states: message.value.states }] };
+    case 'reachabilityMap':
+      return { session, effects: [{ kind: 'reachability', map: message.value }] };
     case 'heartbeat': {
       const { serverTimeMs, revision } = message.value;
       const time: SessionEffect = { kind: 'server-time', serverTimeMs: Number(serverTimeMs) };
