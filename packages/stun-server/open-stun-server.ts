@@ -49,7 +49,7 @@ const DATAGRAM_BYTES = 1_536;
  * Opens the sockets of a server, in each of its threads.
  *
  * @throws {UdpSocketError} whose message names the address that cannot be opened; nothing stays open then
- * @throws {RangeError} for a second address or port that is a first one
+ * @throws {RangeError} for a second address or port that is a first one, and for discovery on a wildcard address
  */
 export async function openStunServer(options: StunServerOptions): Promise<StunServer> {
   const server = new ThreadedStunServer(options);

@@ -42,3 +42,11 @@ test('a second port or address that is the first is refused', () => {
   expect(() => places({ port: 3478, addresses: [] })).toThrow(RangeError);
   expect(() => places({ port: 3479, addresses: ['192.0.2.1'] })).toThrow(RangeError);
 });
+
+test('discovery on a wildcard address is refused: no client could be told where to ask', () => {
+  for (const host of ['0.0.0.0', '::', '0:0::0']) {
+    const wildcard = [{ host, port: 3478 }];
+    expect(() => planSockets(wildcard, { port: 3479, addresses: [] })).toThrow(RangeError);
+    expect(planSockets(wildcard, undefined)).toHaveLength(1);
+  }
+});

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { addressKind, parseIpAddress } from '@nexodus/netip';
 
 /** An address of this machine and a port. */
 export interface StunAddress {
@@ -29,12 +30,16 @@ export interface StunSocketPlan {
  * The sockets of a server: its primary addresses, each with the other port where there is one, and with the other address
  * of its family on both ports.
  *
- * @throws {RangeError} for a second port or address that is the first
+ * @throws {RangeError} for a second port or address that is the first, and for discovery on a wildcard address, which
+ * nobody could be told
  */
 export function planSockets(
   primary: readonly StunAddress[],
   discovery: StunDiscovery | undefined,
 ): StunSocketPlan[] {
+  if (discovery !== undefined && primary.some(({ host }) => isWildcard(host))) {
+    throw new RangeError('NAT discovery needs single addresses, not a wildcard');
+  }
   const plans: StunSocketPlan[] = [];
   for (const address of primary) plans.push(...squareOf(address, discovery, plans.length));
   const texts = plans.map(({ address: { host, port } }) => `${host} ${port}`);
@@ -42,6 +47,10 @@ export function planSockets(
     throw new RangeError('a second address or port is the same as a first');
   }
   return plans;
+}
+
+function isWildcard(host: string): boolean {
+  return addressKind(parseIpAddress(host)) === 'unspecified';
 }
 
 /** The up to four sockets of one primary address, of which the first is at `start` of the plan. */

@@ -48,7 +48,7 @@ export const stunConfig = z.object({
       rate_per_second: z.number().positive().max(1_000_000).default(100),
       /** Requests at once after a pause. */
       burst: z.int().min(1).max(1_000_000).default(200),
-      /** Sources told apart at the same time, about 100 bytes each. */
+      /** Sources told apart at the same time, 16 bytes each; rounded up to a power of two. */
       table_size: z.int().min(1).max(10_000_000).default(65_536),
     })
     .prefault({}),
