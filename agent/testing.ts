@@ -9,4 +9,5 @@ export {
   planDevice,
 } from './dataplane/index.ts';
 export type { Dataplane, ShownPeer } from './dataplane/index.ts';
+export { judgeWireguardGoVersion } from './dataplane/core/wireguard-go-version.ts';
 export { tunnelContract } from './dataplane/tunnel.contract.ts';

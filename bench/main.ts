@@ -6,9 +6,10 @@ import { applyDebianCache, prepareDebianCache } from '../tools/setup/debian.ts';
 import { printFailure, SetupError } from '../tools/setup/report.mjs';
 import type { Bench } from './bench.ts';
 import { machineFacts } from './machine-facts.ts';
+import { relayBench } from './relay/relay-bench.ts';
 import { stunBench } from './stun/stun-bench.ts';
 
-const benches: Readonly<Record<string, Bench>> = { stun: stunBench };
+const benches: Readonly<Record<string, Bench>> = { stun: stunBench, relay: relayBench };
 
 const ExitCode = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
