@@ -75,8 +75,9 @@ describe('a TCP flow through the tunnel', () => {
   }
 
   /**
-   * Waits until beta has dropped more and more of one direction. TCP sends anew after 0.2, 0.4, 0.8 ... s, so answers
-   * that beta let pass before the first drop are heard long before the third, and the fifth comes after about 3 s.
+   * Waits until beta has dropped more and more of one direction. Alpha's TCP sends anew after 0.2, 0.4, 0.8 ... s, so
+   * answers that beta let pass before the first drop are heard long before the third, and the fifth comes after about
+   * 3 s. What beta drops of its own is a burst of about ten packets (the initial window) and then two per second.
    */
   async function isCut(answers: ReturnType<typeof runProgram>) {
     const dropped = async (packets: number) =>
@@ -84,7 +85,7 @@ describe('a TCP flow through the tunnel', () => {
         async () => {
           const { drops } = await beta.dataplane.status();
           const { inputPackets = 0, outputPackets = 0 } = drops ?? {};
-          expect(Math.max(inputPackets, outputPackets)).toBeGreaterThanOrEqual(packets);
+          expect(Math.max(inputPackets, outputPackets / 4)).toBeGreaterThanOrEqual(packets);
         },
         { timeout: 20_000 },
       );
