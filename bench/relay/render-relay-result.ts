@@ -10,7 +10,7 @@ export function renderRelayResult(result: RelayBenchResult): string {
   const names = lanes.map(({ name }) => name).filter((name) => measured.has(name));
   const descriptions = lanes
     .filter(({ name }) => measured.has(name))
-    .map(({ name, description }) => `  ${name.padEnd(8)}${description}`);
+    .map(({ name, description }) => `  ${name.padEnd(12)}  ${description}`);
   return [
     'WireGuard through each relay: TCP, processor time per GB that arrived, echoes while idle',
     renderTunnels(result, names),

@@ -11,7 +11,7 @@ export interface RelayBenchPlan {
   readonly rounds: number;
   /** Length of each measurement of TCP and of each stream. */
   readonly seconds: number;
-  /** Folder for profiles of the relays' processes; undefined: none. */
+  /** Folder for profiles of the lanes' Node processes; undefined: none. */
   readonly profileFolder: string | undefined;
   /** Tells what is going on. */
   readonly report: (step: string) => void;

@@ -10,6 +10,7 @@ export const lanes: readonly RelayLane[] = [
   udpRelayLane('nft'),
   udpRelayLane('koffi'),
   udpRelayLane('dgram'),
-  tlsRelayLane,
+  tlsRelayLane('agent'),
+  tlsRelayLane('batched'),
   turnLane,
 ];

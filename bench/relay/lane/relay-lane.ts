@@ -36,7 +36,7 @@ export interface RunningLane {
 /** How a lane is started. */
 export interface LaneOptions {
   readonly network: BenchNetwork;
-  /** Arguments of Node for the relay's own process. */
+  /** Arguments of Node for the processes of the lane. */
   readonly nodeArguments: readonly string[];
 }
 

@@ -6,29 +6,40 @@ import type { TlsEndCalls, TlsEndConfig } from '../program/tls-end.ts';
 import type { TlsLaneCalls, TlsLaneConfig } from '../program/tls-lane.ts';
 import type { LaneOptions, RelayLane, RunningLane, StreamEnds, StreamWay } from './relay-lane.ts';
 
-/** Our relay's TLS lane, with a DERP client and a loopback socket on each device. */
-export const tlsRelayLane: RelayLane = {
-  name: 'tls',
-  description: 'our TLS lane, a client on each device',
-  start: async (options) => {
-    const { network, nodeArguments } = options;
-    const program = await startProgram<TlsLaneCalls>({
-      host: network.relay,
-      file: './tls-lane.ts',
-      config: { address: network.relayAddress } satisfies TlsLaneConfig,
-      nodeArguments,
-    });
-    return new RunningTlsLane(program, options);
-  },
+type LinkKind = TlsEndConfig['link'];
+
+const NAMES: Readonly<Record<LinkKind, Pick<RelayLane, 'name' | 'description'>>> = {
+  agent: { name: 'tls', description: "our TLS lane, on each device a client and the agent's link" },
+  batched: { name: 'tls-batched', description: 'the same with links of batched sockets' },
 };
+
+/** Our relay's TLS lane, with a DERP client and a loopback socket on each device. */
+export function tlsRelayLane(link: LinkKind): RelayLane {
+  return {
+    ...NAMES[link],
+    start: async (options) => {
+      const { network, nodeArguments } = options;
+      const program = await startProgram<TlsLaneCalls>({
+        host: network.relay,
+        file: './tls-lane.ts',
+        config: { address: network.relayAddress } satisfies TlsLaneConfig,
+        nodeArguments,
+      });
+      return new RunningTlsLane(program, { ...options, link });
+    },
+  };
+}
 
 class RunningTlsLane implements RunningLane {
   readonly #program: RunningProgram<TlsLaneCalls>;
-  readonly #options: LaneOptions;
+  readonly #options: LaneOptions & { readonly link: LinkKind };
   readonly #ends: RunningProgram<TlsEndCalls>[] = [];
   endPids: readonly number[] = [];
 
-  constructor(program: RunningProgram<TlsLaneCalls>, options: LaneOptions) {
+  constructor(
+    program: RunningProgram<TlsLaneCalls>,
+    options: LaneOptions & { readonly link: LinkKind },
+  ) {
     this.#program = program;
     this.#options = options;
   }
@@ -70,15 +81,17 @@ class RunningTlsLane implements RunningLane {
       readonly port: number;
     },
   ): Promise<Endpoint> {
-    const address = '127.0.0.1';
+    const { link, nodeArguments } = this.#options;
     const config: TlsEndConfig = {
       relay: await this.#program.call('place'),
       privateKey: Buffer.from(pair.own.privateKey.exportBytes()).toString('base64'),
       peer: formatX25519PublicKey(pair.peer.privateKey.publicKey),
-      wireGuard: { address, port: pair.port },
+      tunnelPort: pair.port,
+      link,
     };
-    const end = await startProgram<TlsEndCalls>({ host, file: './tls-end.ts', config });
+    const file = './tls-end.ts';
+    const end = await startProgram<TlsEndCalls>({ host, file, config, nodeArguments });
     this.#ends.push(end);
-    return { address, port: await end.call('port') };
+    return { address: '127.0.0.1', port: await end.call('port') };
   }
 }

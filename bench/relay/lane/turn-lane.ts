@@ -50,14 +50,16 @@ class RunningTurnLane implements RunningLane {
   }
 
   async openTunnel(): Promise<readonly [Endpoint, Endpoint]> {
-    const { alpha, beta } = this.#options.network;
+    const { nodeArguments, network } = this.#options;
+    const { alpha, beta } = network;
     const config: ChannelPlan = {
       wireGuard: { address: '127.0.0.1', port: WIREGUARD_PORT },
       server: this.#place(),
       peer: { address: beta.host.ipv4, port: WIREGUARD_PORT },
     };
     const { host } = alpha;
-    this.#end = await startProgram<ChannelEndCalls>({ host, file: './channel-end.ts', config });
+    const file = './channel-end.ts';
+    this.#end = await startProgram<ChannelEndCalls>({ host, file, config, nodeArguments });
     const { port, relayed } = await this.#end.call('open');
     return [{ address: '127.0.0.1', port }, relayed];
   }

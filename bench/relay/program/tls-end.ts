@@ -2,27 +2,38 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:tls';
+import { openPeerLink } from '@nexodus/agent/testing';
 import { systemClock } from '@nexodus/clock';
 import { channelBindingOf, openDerpClient, requestDerpUpgrade } from '@nexodus/derp/connection';
-import { startUdpWorker, type UdpWorker } from '@nexodus/udp-batch';
 import { parseWireGuardPublicKey, WireGuardPrivateKey } from '@nexodus/wireguard';
 import { answerCalls, programConfig } from './answer-calls.ts';
+import { openBatchedLink } from './batched-link.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { Datagrams, FromLoopback, LoopbackPlan } from './loopback-thread.ts';
 
 /** Where and who it is. Keys in base64. */
 export interface TlsEndConfig {
   readonly relay: Endpoint & { readonly ca: string };
   readonly privateKey: string;
   readonly peer: string;
-  readonly wireGuard: Endpoint;
+  /** Port of WireGuard on loopback. */
+  readonly tunnelPort: number;
+  /** The loopback socket: as the agent has it, or batched. */
+  readonly link: 'agent' | 'batched';
+}
+
+/** A loopback socket that is the peer's endpoint for WireGuard. */
+export interface TunnelLink {
+  readonly port: number;
+  /** Hands WireGuard a datagram of the peer. */
+  deliver(datagram: Uint8Array): void;
+  close(): unknown;
 }
 
 const config = programConfig<TlsEndConfig>();
 const peer = parseWireGuardPublicKey(config.peer);
-const port = Promise.withResolvers<number>();
-let fromPeer: Uint8Array[] = [];
 
+/** The peer's packets, lost until the link is there. */
+let deliver = (_datagram: Uint8Array): void => {};
 const socket = connect({
   host: config.relay.address,
   port: config.relay.port,
@@ -40,45 +51,21 @@ const client = await openDerpClient({
   channelBinding: channelBindingOf(socket),
   clock: systemClock,
   random: randomBytes,
-  onPacket: (_source, packet) => {
-    if (fromPeer.length === 0) setImmediate(handOver);
-    fromPeer.push(packet);
-  },
+  onPacket: (_source, packet) => deliver(packet),
 });
-const loopback: UdpWorker = await startUdpWorker({
-  entry: new URL('./loopback-thread.ts', import.meta.url),
-  adapter: 'koffi',
-  loop: { receiveOffload: true },
-  data: { wireGuard: config.wireGuard } satisfies LoopbackPlan,
-  onMessage: (message) => take(message as FromLoopback), // loopback-thread.ts posted it
-  onFailure: (error) => {
-    throw error;
-  },
-});
+const link = await openLink((datagram) => client.send(peer, datagram));
+deliver = (datagram) => link.deliver(datagram);
 
-function take(message: FromLoopback): void {
-  if ('port' in message) {
-    port.resolve(message.port);
-    return;
-  }
-  let offset = 0;
-  for (const length of message.lengths) {
-    client.send(peer, message.bytes.subarray(offset, offset + length));
-    offset += length;
-  }
-}
-
-/** Everything that was read in one turn goes to the socket together. */
-function handOver(): void {
-  const packets = fromPeer;
-  fromPeer = [];
-  const lengths = Uint32Array.from(packets, ({ length }) => length);
-  loopback.post({ bytes: Buffer.concat(packets), lengths } satisfies Datagrams);
+async function openLink(onDatagram: (datagram: Uint8Array) => void): Promise<TunnelLink> {
+  const { tunnelPort } = config;
+  if (config.link === 'batched') return openBatchedLink({ tunnelPort, onDatagram });
+  const { endpoint, ...opened } = await openPeerLink({ tunnelPort: () => tunnelPort, onDatagram });
+  return { ...opened, port: Number(endpoint.slice(endpoint.lastIndexOf(':') + 1)) };
 }
 
 const calls = {
   /** Port of the loopback socket. */
-  port: (): Promise<number> => port.promise,
+  port: (): number => link.port,
   /** Packets that the line was too slow for. */
   dropped: (): number => client.droppedPackets,
 };
@@ -88,5 +75,5 @@ export type TlsEndCalls = typeof calls;
 
 await answerCalls(calls, async () => {
   client.close();
-  await loopback.stop();
+  await link.close();
 });
