@@ -67,9 +67,9 @@ export interface RelayAttachment {
   close(): void;
 }
 
-/** While packets depend on the relay it is asked so often, and silence for so long is its death: 1.6 s at most. */
-const CLOSE_BEAT_MS = 400;
-const CLOSE_LIMIT_MS = 1_200;
+/** While packets depend on the relay it is asked so often, and silence for so long is its death: 1.2 s at most. */
+const CLOSE_BEAT_MS = 300;
+const CLOSE_LIMIT_MS = 900;
 
 /** Otherwise (session.proto: at least every 10 s). */
 const BEAT_MS = 9_000;

@@ -137,7 +137,9 @@ export class RelayedPair {
     const neededMs = isThere ? PEER_THERE_MS : PEER_COMES_MS;
     const before = this.#relayId;
     const works = before !== undefined && line(before)?.session(deviceId) !== undefined;
-    if (works && waitedMs < neededMs) return;
+    // A handshake that comes before the peer is there is repeated by WireGuard only after 5 s: the first one waits too.
+    const isFirst = before === undefined;
+    if ((works || isFirst) && waitedMs < neededMs) return;
     this.#leaving = works ? { relayId: before, untilMs: nowMs + LEAVING_MS } : undefined;
     this.#relayId = meeting;
     this.#candidateId = undefined;

@@ -4,7 +4,10 @@ import type { HostProcess, VirtualHost } from '@nexodus/netsim';
 import { parseJoinLine } from '../join-line.ts';
 import { labEnvironment, repositoryFolder } from '../lab-environment.ts';
 
-/** A standalone service on a public machine, all on port 443: the API on its first address, login pages on its second. */
+/**
+ * A standalone service on a public machine, all on port 443: the API on its first address, login pages on its second, the
+ * relay on its third where it has one (else beside the API).
+ */
 export interface PublicService {
   readonly host: VirtualHost;
   readonly process: HostProcess;
@@ -21,12 +24,12 @@ export interface PublicService {
 
 const START_DEADLINE_MS = 90_000;
 
-/** Starts it on a host with two links, with its data in a folder that is not there yet; ends with the host. */
+/** Starts it on a host with two links or three, with its data in a folder that is not there yet; ends with the host. */
 export async function startPublicService(
   host: VirtualHost,
   dataDir: string,
 ): Promise<PublicService> {
-  const [api, pages] = host.links.map((link) => link.ipv4);
+  const [api, pages, relay] = host.links.map((link) => link.ipv4);
   const main = join(repositoryFolder, 'services', 'standalone', 'main.ts');
   const process = await host.spawn('node', [main], {
     cwd: repositoryFolder,
@@ -34,6 +37,7 @@ export async function startPublicService(
       NEXODUS_DATA_DIR: dataDir,
       NEXODUS_API_LISTEN: `${api}:443`,
       NEXODUS_HTTPS_LISTEN: `${pages}:443`,
+      ...(relay === undefined ? {} : { NEXODUS_RELAY_LISTEN: `${relay}:443` }),
     }),
   });
   await process.waitForLine(/^Ctrl-C stops it/, { deadlineMs: START_DEADLINE_MS });
