@@ -1,6 +1,6 @@
 import { startUdpWorker } from '@nexodus/udp-batch';
 import type { Datagrams, FromLoopback, LoopbackPlan } from './loopback-thread.ts';
-import type { TunnelLink } from './tls-end.ts';
+import type { TunnelLink } from './tunnel-link.ts';
 
 /**
  * Opens a loopback socket in a thread of its own that takes and gives aggregates: what an agent could do where it has

@@ -9,6 +9,7 @@ import { parseWireGuardPublicKey, WireGuardPrivateKey } from '@nexodus/wireguard
 import { answerCalls, programConfig } from './answer-calls.ts';
 import { openBatchedLink } from './batched-link.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { TunnelLink } from './tunnel-link.ts';
 
 /** Where and who it is. Keys in base64. */
 export interface TlsEndConfig {
@@ -19,14 +20,6 @@ export interface TlsEndConfig {
   readonly tunnelPort: number;
   /** The loopback socket: as the agent has it, or batched. */
   readonly link: 'agent' | 'batched';
-}
-
-/** A loopback socket that is the peer's endpoint for WireGuard. */
-export interface TunnelLink {
-  readonly port: number;
-  /** Hands WireGuard a datagram of the peer. */
-  deliver(datagram: Uint8Array): void;
-  close(): unknown;
 }
 
 const config = programConfig<TlsEndConfig>();
