@@ -10,7 +10,6 @@ export {
 } from './dataplane/index.ts';
 export type { Dataplane, ShownPeer } from './dataplane/index.ts';
 export { judgeWireguardGoVersion } from './dataplane/core/wireguard-go-version.ts';
-export { createMemoryHost } from './dataplane/memory-host.ts';
 export { openPortSocket, RelayPaths } from './relay/index.ts';
 export type { RelayDemand, RelayPeer } from './relay/index.ts';
 export { generateDeviceKeys } from './state/device-keys.ts';

@@ -179,8 +179,13 @@ export class RelayLine {
     for (const { session } of this.#sessions.values()) session?.udp.retry();
   }
 
-  close(): void {
-    for (const peerId of this.#sessions.keys()) this.#drop(peerId);
+  /** Ends the line. Sessions that are kept go on at the relay without this process, until they are idle. */
+  close({ keepsSessions }: { readonly keepsSessions: boolean }): void {
+    for (const [peerId, wanted] of this.#sessions) {
+      if (keepsSessions) this.#forget(wanted);
+      else this.#drop(peerId);
+    }
+    this.#sessions.clear();
     this.#derp?.close();
     this.#derp = undefined;
     this.#attachment.close();

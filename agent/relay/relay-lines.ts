@@ -45,7 +45,7 @@ export class RelayLines {
     for (const [relayId, line] of this.#lines) {
       const isMoved = known.get(relayId)?.origin !== line.relay.origin;
       if (wanted.has(relayId) && !(isMoved && line.state !== 'attached')) continue;
-      line.close();
+      line.close({ keepsSessions: false });
       this.#lines.delete(relayId);
     }
     for (const [relayId, sessions] of wanted) {
@@ -79,8 +79,9 @@ export class RelayLines {
     for (const line of this.#lines.values()) line.retryUdp();
   }
 
+  /** Ends all lines; what relays carry goes on without this process. */
   close(): void {
-    for (const line of this.#lines.values()) line.close();
+    for (const line of this.#lines.values()) line.close({ keepsSessions: true });
     this.#lines.clear();
   }
 }
