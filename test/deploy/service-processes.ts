@@ -183,6 +183,8 @@ function environmentOf(
       NEXODUS_RELAY_CERTIFICATE_FILE: join(secrets, 'relay-public.pem'),
       NEXODUS_RELAY_KEY_FILE: join(secrets, 'relay-public.key'),
       NEXODUS_RELAY_UDP_STUN_PORT: '0',
+      // The kernel of the machine that runs the tests is left alone.
+      NEXODUS_RELAY_UDP_OFFLOAD: 'false',
       NEXODUS_RELAY_UDP_ADDRESSES: JSON.stringify([ground.publicHost]),
     }),
   }[name]();
