@@ -11,6 +11,7 @@ describe('parsePingLine', () => {
       '64 bytes from fd77::b: icmp_seq=12 ttl=64 time=201 ms (DUP!)',
       { kind: 'reply', sequence: 12, rttMs: 201, isDuplicate: true },
     ],
+    ['no answer yet for icmp_seq=3', { kind: 'outstanding', sequence: 3 }],
     [
       '5 packets transmitted, 3 received, 40% packet loss, time 810ms',
       { kind: 'summary', sent: 5 },

@@ -47,30 +47,24 @@ export interface RunningPing extends AsyncDisposable {
   stop(): Promise<PingResult>;
 }
 
-/** Sends a number of echo requests and waits for the answers. No answer, or no route, is a result and no error. */
+/**
+ * Sends a number of echo requests, waits for the answers, and ends early when all have come. No answer, or no route, is a
+ * result and no error. While it waits it sends on; what comes of that does not count. (Asked for a number of requests, ping
+ * itself waits for its last answer only twice as long as its slowest took: a hiccup of the machine would be a loss.)
+ */
 export async function ping(
   host: VirtualHost,
   address: string,
   options: CountedPingOptions = {},
 ): Promise<PingResult> {
-  const count = options.count ?? 3;
-  const replyTimeoutMs = options.replyTimeoutMs ?? 2_000;
-  const args = [
-    ...pingArguments(address, options),
-    '-c',
-    String(count),
-    '-W',
-    String(replyTimeoutMs / 1_000),
-  ];
-  const timeoutMs = count * (options.intervalMs ?? 200) + replyTimeoutMs + 20_000;
-  const { stdout, stderr } = await host.exec('ping', args.slice(), { timeoutMs });
-  const book = new EchoBook();
-  for (const line of stdout.split('\n')) book.read(line);
-  if (book.sent === undefined && !/unreachable/i.test(stderr)) {
-    throw new CommandError(`${host.name}: ping ${address} did not run: ${stderr.trim()}`);
-  }
-  return book.result(book.sent ?? count);
+  const { count = 3, intervalMs = 200, replyTimeoutMs = 2_000 } = options;
+  await using running = await spawnPing(host, address, options);
+  const sendTimeoutMs = count * intervalMs + SEND_GRACE_MS;
+  return await running.answersTo(count, { sendTimeoutMs, replyTimeoutMs });
 }
+
+/** Longer than a busy machine is late. */
+const SEND_GRACE_MS = 20_000;
 
 /** Starts an unending ping; its requests that could not even be sent count as lost too. */
 export async function startPing(
@@ -78,34 +72,41 @@ export async function startPing(
   address: string,
   options: PingOptions = {},
 ): Promise<RunningPing> {
-  const process = await host.spawn('ping', pingArguments(address, options));
-  return new ProcessPing(process);
+  return spawnPing(host, address, options);
 }
 
-function pingArguments(address: string, options: PingOptions): readonly string[] {
-  const size = options.sizeBytes === undefined ? [] : ['-s', String(options.sizeBytes)];
-  return ['-n', '-i', String((options.intervalMs ?? 200) / 1_000), ...size, address];
+async function spawnPing(
+  host: VirtualHost,
+  address: string,
+  { intervalMs = 200, sizeBytes }: PingOptions,
+): Promise<ProcessPing> {
+  const size = sizeBytes === undefined ? [] : ['-s', String(sizeBytes)];
+  const args = ['-n', '-O', '-i', String(intervalMs / 1_000), ...size, address];
+  return new ProcessPing(await host.spawn('ping', args));
 }
 
 class EchoBook {
-  readonly rttMs: number[] = [];
-  readonly #answered = new Set<number>();
+  /** By sequence number, in the order of arrival. */
+  readonly #rttMs = new Map<number, number>();
   lastAnswered = 0;
+  /** The highest that is known to have been sent. */
+  lastSent = 0;
   sent: number | undefined;
 
   read(line: string): void {
     const event = parsePingLine(line);
     if (event?.kind === 'summary') this.sent = event.sent;
+    else if (event !== undefined) this.lastSent = Math.max(this.lastSent, event.sequence);
     if (event?.kind !== 'reply' || event.isDuplicate) return;
-    this.#answered.add(event.sequence);
-    this.rttMs.push(event.rttMs);
+    this.#rttMs.set(event.sequence, event.rttMs);
     this.lastAnswered = Math.max(this.lastAnswered, event.sequence);
   }
 
   result(sent: number): PingResult {
     const sequences = Array.from({ length: sent }, (_, index) => index + 1);
-    const lost = sequences.filter((sequence) => !this.#answered.has(sequence));
-    return { sent, received: this.#answered.size, rttMs: this.rttMs, lost };
+    const lost = sequences.filter((sequence) => !this.#rttMs.has(sequence));
+    const rttMs = [...this.#rttMs].flatMap(([sequence, time]) => (sequence > sent ? [] : [time]));
+    return { sent, received: sent - lost.length, rttMs, lost };
   }
 }
 
@@ -113,7 +114,7 @@ class ProcessPing implements RunningPing {
   readonly #process: HostProcess;
   readonly #book = new EchoBook();
   readonly #reading: Promise<void>;
-  #answered = Promise.withResolvers<void>();
+  #heard = Promise.withResolvers<'heard'>();
 
   constructor(process: HostProcess) {
     this.#process = process;
@@ -129,26 +130,27 @@ class ProcessPing implements RunningPing {
     readonly after?: number;
   }): Promise<void> {
     const after = options.after ?? this.lastAnswered;
-    const expired = Promise.withResolvers<'expired'>();
-    const timer = setTimeout(() => expired.resolve('expired'), options.deadlineMs);
-    try {
-      while (this.lastAnswered <= after) {
-        const step = await Promise.race([
-          this.#answered.promise,
-          this.#process.exited,
-          expired.promise,
-        ]);
-        if (step !== undefined)
-          throw new CommandError(`ping: no answer after #${after} within ${options.deadlineMs} ms`);
-      }
-    } finally {
-      clearTimeout(timer);
-    }
+    if (!(await this.#waitUntil(() => this.lastAnswered > after, options.deadlineMs)))
+      throw new CommandError(`ping: no answer after #${after} within ${options.deadlineMs} ms`);
+  }
+
+  /** Ends once the first `count` are answered, or so long after the last of them was sent. */
+  async answersTo(
+    count: number,
+    timeouts: { readonly sendTimeoutMs: number; readonly replyTimeoutMs: number },
+  ): Promise<PingResult> {
+    const result = (): PingResult => this.#book.result(count);
+    await this.#waitUntil(() => this.#book.lastSent >= count, timeouts.sendTimeoutMs);
+    await this.#waitUntil(() => result().lost.length === 0, timeouts.replyTimeoutMs);
+    await this.#end();
+    const said = this.#process.tail().join(' ');
+    if (this.#book.sent === undefined && !/unreachable/i.test(said))
+      throw new CommandError(`ping did not run: ${said}`);
+    return result();
   }
 
   async stop(): Promise<PingResult> {
-    await this.#process.stop({ signal: 'SIGINT' });
-    await this.#reading;
+    await this.#end();
     const sent = this.#book.sent;
     if (sent === undefined)
       throw new CommandError(`ping did not run: ${this.#process.tail().join(' ')}`);
@@ -159,13 +161,31 @@ class ProcessPing implements RunningPing {
     await this.#process.stop({ signal: 'SIGINT' });
   }
 
+  async #end(): Promise<void> {
+    await this.#process.stop({ signal: 'SIGINT' });
+    await this.#reading;
+  }
+
+  /** Says whether it came true; false when the time or the program ended first. */
+  async #waitUntil(isTrue: () => boolean, timeoutMs: number): Promise<boolean> {
+    const expired = Promise.withResolvers<'expired'>();
+    const timer = setTimeout(() => expired.resolve('expired'), timeoutMs);
+    try {
+      while (!isTrue()) {
+        const step = await Promise.race([this.#heard.promise, this.#reading, expired.promise]);
+        if (step !== 'heard') return isTrue();
+      }
+      return true;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   async #read(): Promise<void> {
     for await (const line of this.#process.lines()) {
-      const before = this.lastAnswered;
       this.#book.read(line);
-      if (this.lastAnswered === before) continue;
-      this.#answered.resolve();
-      this.#answered = Promise.withResolvers();
+      this.#heard.resolve('heard');
+      this.#heard = Promise.withResolvers();
     }
   }
 }

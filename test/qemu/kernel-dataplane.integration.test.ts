@@ -19,7 +19,7 @@ test(
         [3, 3],
       ],
       withoutPolicy: [0, 0],
-      dropped: 6,
+      droppedSix: true,
       unshown: [0, 0],
       peersOfB: '',
       shownAgain: [
