@@ -7,6 +7,7 @@ import {
   createInternet,
   createVirtualNetwork,
   type Internet,
+  ping,
   type Site,
 } from '@nexodus/netsim';
 import { z } from 'zod';
@@ -71,10 +72,5 @@ export async function pathTo(from: LabMachine, to: LabMachine): Promise<Peer | u
 
 /** Sends pings; gives how many were answered. */
 export async function answered(from: LabMachine, to: string, count: number): Promise<number> {
-  const { stdout } = await from.host.exec(
-    'ping',
-    ['-c', String(count), '-i', '0.2', '-W', '1', to],
-    { timeoutMs: 60_000 },
-  );
-  return Number(/(\d+) received/.exec(stdout)?.[1] ?? 0);
+  return (await ping(from.host, to, { count, replyTimeoutMs: 1_000 })).received;
 }
