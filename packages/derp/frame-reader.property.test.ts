@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DerpFormatError } from './derp-format-error.ts';
@@ -87,7 +88,7 @@ test('any bytes in any pieces are read or refused with the declared error', () =
     fc.property(fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 8 }), (chunks) => {
       expect(longestOf(chunks)).toBeLessThanOrEqual(64);
     }),
-    { numRuns: 5_000 },
+    { numRuns: fuzzRuns(5_000) },
   );
 });
 

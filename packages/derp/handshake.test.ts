@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { WireGuardPrivateKey, X25519PrivateKey } from '@nexodus/wireguard';
@@ -213,7 +214,7 @@ test('any first frame is refused with the declared error', () => {
       expect(refusal(() => serve().prove(frame))).toBeDefined();
       expect(refusal(() => join().receive(frame))).toBeDefined();
     }),
-    { numRuns: 300 },
+    { numRuns: fuzzRuns(300) },
   );
 });
 
@@ -224,7 +225,7 @@ test('any info in a good box is read or refused with the declared error', () => 
       const handshake = server();
       refusal(() => handshake.prove(frameOf(forged(handshake, message))));
     }),
-    { numRuns: 300 },
+    { numRuns: fuzzRuns(300) },
   );
 });
 

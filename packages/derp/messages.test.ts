@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import { WireGuardPrivateKey } from '@nexodus/wireguard';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -179,6 +180,6 @@ test('any frame is understood or refused with the declared error', () => {
         expect(isDeclared(() => decodeServerMessage(frame))).toBe(true);
       },
     ),
-    { numRuns: 5_000 },
+    { numRuns: fuzzRuns(5_000) },
   );
 });

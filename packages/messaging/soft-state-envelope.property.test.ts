@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
@@ -32,7 +33,7 @@ test('other bytes are refused with the declared error and nothing else', () => {
       return error instanceof InvalidEnvelopeError;
     }
   });
-  fc.assert(property, { numRuns: 2_000 });
+  fc.assert(property, { numRuns: fuzzRuns(2_000) });
 });
 
 test('the layout is fixed', () => {

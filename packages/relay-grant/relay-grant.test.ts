@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { GrantPayload, type SignedGrant } from '@nexodus/contracts/relay';
 import { Ed25519PrivateKey } from '@nexodus/device-identity';
+import { fuzzRuns } from '@nexodus/fuzzing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { GRANT_LABEL, signedBytes } from './signed-bytes.ts';
 import { grantKeyId, proveAttachment, signGrant, verifyAttachment, verifyGrant } from './index.ts';
 
 const key = Ed25519PrivateKey.generate('relay-grant');
@@ -65,11 +67,22 @@ describe('a grant', () => {
     expect(verifyGrant(forged, demands)).toEqual({ ok: false, refusal: 'GRANT_INVALID' });
   });
 
+  const signed = signGrant(pair(), key);
+  /** What may arrive: anything, or a real payload with one byte changed. */
+  const payloads = fc.oneof(
+    fc.uint8Array({ maxLength: 5_000 }),
+    fc.tuple(fc.nat(), fc.nat({ max: 255 })).map(([position, byte]) => {
+      const changed = Uint8Array.from(signed.payload);
+      changed[position % changed.length] = byte;
+      return changed;
+    }),
+  );
+
   test('of any other bytes is refused and never thrown at the relay', () => {
-    const signed = signGrant(pair(), key);
     const anySignature = fc.oneof(fc.uint8Array({ maxLength: 80 }), fc.constant(signed.signature));
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 5_000 }), anySignature, (payload, signature) => {
+      fc.property(payloads, anySignature, (payload, signature) => {
+        fc.pre(!signed.payload.equals(payload));
         const offered: SignedGrant = {
           payload: Buffer.from(payload),
           keyId: signed.keyId,
@@ -77,6 +90,23 @@ describe('a grant', () => {
         };
         expect(verifyGrant(offered, demands).ok).toBe(false);
       }),
+      { numRuns: fuzzRuns(300) },
+    );
+  });
+
+  test('whose bytes are none, though the right key signed them, gets a verdict', () => {
+    fc.assert(
+      fc.property(payloads, (payload) => {
+        const signature = key.sign(signedBytes(GRANT_LABEL, payload));
+        const offered = {
+          ...signed,
+          payload: Buffer.from(payload),
+          signature: Buffer.from(signature),
+        };
+        const verdict = verifyGrant(offered, demands);
+        expect(verdict.ok ? 'GRANT_ACCEPTED' : verdict.refusal).toMatch(/^(GRANT|AUDIENCE)_/);
+      }),
+      { numRuns: fuzzRuns(300) },
     );
   });
 });

@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import { inspect } from 'node:util';
 import { ipAddressFromValue, parseIpAddress } from '@nexodus/netip';
 import fc from 'fast-check';
@@ -113,7 +114,7 @@ test('whatever bytes arrive, they are read or refused without an error', () => {
       expect(openRegistration(bytes, key)).toBeUndefined();
       expect(openRegistrationAnswer(bytes, request, key)).toBeUndefined();
     }),
-    { numRuns: 5_000 },
+    { numRuns: fuzzRuns(5_000) },
   );
 });
 

@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import { formatIpAddress, ipAddressFromBytes, parseIpAddress } from '@nexodus/netip';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -65,6 +66,7 @@ describe('raw socket addresses', () => {
         fc.pre(length === 0 || length > bytes.length);
         expect(() => decodeSocketAddress(bytes, 0)).toThrow(SocketAddressFormatError);
       }),
+      { numRuns: fuzzRuns(100) },
     );
     const unix = Uint8Array.of(1, 0, 0, 0);
     expect(socketAddressLength(unix, 0)).toBe(0);

@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import { crc32 } from 'node:zlib';
 import { ipAddressFromValue } from '@nexodus/netip';
 import fc from 'fast-check';
@@ -86,7 +87,7 @@ test('any bytes are read or refused with the declared error', () => {
     fc.property(fc.uint8Array({ maxLength: 200 }), (datagram) => {
       decodeOrRefuse(datagram);
     }),
-    { numRuns: 2_000 },
+    { numRuns: fuzzRuns(2_000) },
   );
 });
 
@@ -101,7 +102,7 @@ test('any attributes behind a right header are read or refused with the declared
       datagram[3] = whole.length;
       decodeOrRefuse(datagram);
     }),
-    { numRuns: 5_000 },
+    { numRuns: fuzzRuns(5_000) },
   );
 });
 
@@ -121,7 +122,7 @@ test('one changed byte is refused by the fingerprint, or leaves a message that c
         expect(decoded && decodeStunMessage(encodeStunMessage(decoded))).toEqual(decoded);
       },
     ),
-    { numRuns: 2_000 },
+    { numRuns: fuzzRuns(2_000) },
   );
 });
 

@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import { ipAddressFromValue } from '@nexodus/netip';
 import {
   attributeType,
@@ -124,6 +125,6 @@ test('any bytes from anywhere get a verdict, and an answer is never asked for an
       expect(reply && decodeStunMessage(reply).class).not.toBe('request');
       expect(reply && answerOne(responder(), reply, { source }).reply).toBeUndefined();
     }),
-    { numRuns: 2_000 },
+    { numRuns: fuzzRuns(2_000) },
   );
 });

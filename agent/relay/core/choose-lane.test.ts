@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { chooseLane, type LaneQuestion } from './choose-lane.ts';
@@ -59,6 +60,7 @@ describe('a notice', () => {
         expect([...again]).toEqual([...bytes]);
         expect(read === undefined || isOfOurs(bytes)).toBe(true);
       }),
+      { numRuns: fuzzRuns(1_000) },
     );
   });
 });

@@ -1,3 +1,4 @@
+import { fuzzRuns } from '@nexodus/fuzzing';
 import type { SessionSide } from '@nexodus/relay-registration';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -218,7 +219,7 @@ test('any bytes of any length get a verdict', () => {
       const { kind } = session.arrive(pick % 2 === 0 ? 0 : 1, source, bytes, pick % 1_000);
       expect(['drop', 'forward', 'answer']).toContain(kind);
     }),
-    { numRuns: 5_000 },
+    { numRuns: fuzzRuns(5_000) },
   );
 });
 
