@@ -41,13 +41,21 @@ const largestPublicRequestBytes = 256 * 1024;
 /** Calls that run at once on one connection to the public server: a gateway's connection carries those of many people. */
 const mostPublicStreams = 1_000;
 
+/** A connection to the public server on which no call runs is closed after so long; clients open another. */
+const publicIdleMs = 300_000;
+
 /** Options of a server on a surface. */
 export function serverOptions(surface: Surface): ChannelOptions {
   const isPublic = surface === 'public';
   return {
     'grpc.max_receive_message_length': isPublic ? largestPublicRequestBytes : maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
-    ...(isPublic ? { 'grpc.max_concurrent_streams': mostPublicStreams } : {}),
+    ...(isPublic
+      ? {
+          'grpc.max_concurrent_streams': mostPublicStreams,
+          'grpc.max_connection_idle_ms': publicIdleMs,
+        }
+      : {}),
     ...keepAlive,
   };
 }

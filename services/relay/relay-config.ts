@@ -62,8 +62,19 @@ export const relayConfig = z.object({
     .object({
       /** Devices that may be attached at once. */
       attachments: z.int().min(1).max(1_000_000).default(10_000),
+      /** Connections at once from one IPv4 address or IPv6 /64, of 20,000 in all; a device has two, a site one address. */
+      connections_per_source: z.int().min(1).max(20_000).default(5_000),
       /** Sessions of one organization at once. */
       sessions_per_organization: z.int().min(1).max(1_000_000).default(5_000),
+      /** Sessions of one device at once. */
+      sessions_per_device: z.int().min(1).max(1_000_000).default(256),
+      /** Megabits per second that a session may send in each direction; 0 for no limit. */
+      session_megabits_per_second: z.number().min(0).max(1_000_000).default(0),
+      /**
+       * Megabytes (10^6 bytes) that a session may carry in each lane; then its pair is refused until its grant has ended
+       * (an hour at most). 0 for no limit.
+       */
+      session_megabytes: z.number().min(0).max(1_000_000_000).default(0),
     })
     .prefault({}),
 });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { connect } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import {
   type CertificateAuthority,
   createCertificateAuthority,
@@ -96,7 +96,7 @@ async function freeUdpPort(): Promise<number> {
   return port;
 }
 
-async function startRelay() {
+async function startRelay(limits: object = {}) {
   stack = new AsyncDisposableStack();
   const certificate = await issueServerCertificate({
     ca,
@@ -117,6 +117,7 @@ async function startRelay() {
       region: 'here',
       listen: '127.0.0.1:0',
       udp: { stun_port: await freeUdpPort() },
+      limits,
     }),
     tls: { certificate: certificate.certificatePem, key: certificate.key.exportPem() },
     grants: controlPlane.client,
@@ -299,6 +300,23 @@ test('what is no upgrade gets an answer that says nothing of the relay', async (
   const [answer] = await once(socket, 'data');
   expect(String(answer)).toMatch(/^HTTP\/1\.1 404 /);
   socket.destroy();
+});
+
+test('one address has so many connections, and gets another when one ends', async () => {
+  const { port } = await startRelay({ connections_per_source: 1 });
+  const opened = async (): Promise<TLSSocket> => {
+    const socket = connect({ host: '127.0.0.1', port, ca: ca.certificatePem });
+    stack.defer(() => void socket.destroy());
+    await once(socket, 'secureConnect');
+    return socket;
+  };
+  const first = await opened();
+  await expect(opened()).rejects.toThrow(/ECONNRESET|disconnected|closed/);
+  first.destroy();
+  await eventually(async () => {
+    const again = await opened();
+    expect(again.authorized).toBe(true);
+  });
 });
 
 test('it stops though clients hold connections open that say nothing', async () => {

@@ -21,6 +21,7 @@ import { observeRelay } from './relay-metrics.ts';
 import { relayStatistics } from './relay-statistics.ts';
 import { createRelayService } from './relay-service.ts';
 import { createRelayStun, type RelayStun } from './relay-stun.ts';
+import type { HubLimits } from './sessions/session-hub.ts';
 import { createRelaySessions, type RelaySessions } from './sessions/relay-sessions.ts';
 import { openSpreadUdpLane } from './udp-lane/spread-udp-lane.ts';
 import type { UdpLane, UdpLaneEvents } from './udp-lane/udp-lane.ts';
@@ -52,11 +53,8 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
     ...options,
     relayId: config.id,
     listen: config.listen,
-    limits: {
-      attachments: config.limits.attachments,
-      sessions: places,
-      sessionsPerTenant: config.limits.sessions_per_organization,
-    },
+    limits: hubLimits(config, places),
+    connectionsPerSource: config.limits.connections_per_source,
     openUdpLane: (events) => openLane(options, events),
     publicPlace: (place) => publicPlace(place, udpAddresses(config)),
   });
@@ -97,6 +95,19 @@ export function createRelayModule(options: RelayModuleOptions): ServiceModule {
   };
 }
 
+function hubLimits({ limits }: RelayConfig, places: number): HubLimits {
+  return {
+    attachments: limits.attachments,
+    sessions: places,
+    sessionsPerTenant: limits.sessions_per_organization,
+    sessionsPerDevice: limits.sessions_per_device,
+    session: {
+      rateBytesPerSecond: limits.session_megabits_per_second * 125_000 || Infinity,
+      quotaBytes: limits.session_megabytes * 1_000_000 || Infinity,
+    },
+  };
+}
+
 function openLane({ clock, config }: RelayModuleOptions, events: UdpLaneEvents): Promise<UdpLane> {
   const {
     first_port: first,
@@ -113,6 +124,7 @@ function openLane({ clock, config }: RelayModuleOptions, events: UdpLaneEvents):
     addresses: addresses.listen,
     ports: { first, last },
     tenantShare: 1,
+    sessionsPerDevice: config.limits.sessions_per_device,
     offload: offload && canOffload ? { stateFile } : undefined,
     events,
     now: () => clock.now(),

@@ -24,6 +24,7 @@ const { certificatePem, key } = await issueServerCertificate({ ca, ...names, now
 const lane = createTlsLane({
   admits: () => true,
   mayForward: () => true,
+  carry: () => 'carried',
   clock: systemClock,
   random: Math.random,
   limits: defaultTlsLaneLimits,
@@ -34,6 +35,7 @@ const listener = createPublicListener({
   host: address,
   port: 0,
   tls: { certificate: certificatePem, key: key.exportPem() },
+  connectionsPerSource: 20_000,
   grpcSocket: () => '',
   handleUpgrade: (request, socket, head) => lane.handleUpgrade(request, socket, head),
 });

@@ -1,5 +1,6 @@
 import type { GrantPayload } from '@nexodus/contracts/relay';
 import type { RelayRegistrationKey, SessionSide } from '@nexodus/relay-registration';
+import type { LaneUse } from '../core/lane-use.ts';
 import type { UdpLanePlace } from '../udp-lane/udp-lane.ts';
 import { keyText } from './attachments.ts';
 
@@ -14,6 +15,10 @@ export interface PairSession {
   grant: GrantPayload;
   /** Where the UDP lane carries it; undefined where it does not. */
   place: Promise<UdpLanePlace | undefined>;
+  /** Whether the UDP lane carries it, or may yet. */
+  isPlaced: boolean;
+  /** What went through the TLS lane. */
+  readonly tls: LaneUse;
 }
 
 /** Text that names a pair of devices. */
@@ -23,6 +28,17 @@ function pairText({ devices, vpcId }: GrantPayload): string {
 
 function keysText({ devices }: GrantPayload): string {
   return devices.map(({ wireguardPublicKey }) => keyText(wireguardPublicKey)).join('');
+}
+
+/** For each side: the keys of sender and receiver when it sends. */
+function directions({ devices }: GrantPayload): readonly (readonly [SessionSide, string])[] {
+  const [first = '', second = ''] = devices.map(({ wireguardPublicKey }) =>
+    keyText(wireguardPublicKey),
+  );
+  return [
+    [0, first + second],
+    [1, second + first],
+  ];
 }
 
 /** Whether both grants are for the same devices with the same keys. */
@@ -41,8 +57,15 @@ export class PairSessions {
   readonly #byId = new Map<bigint, PairSession>();
   readonly #byPair = new Map<string, PairSession>();
   readonly #byGrant = new Map<string, PairSession>();
-  readonly #byKeys = new Map<string, PairSession>();
-  readonly #perTenant = new Map<string, number>();
+  /** By the keys of sender and receiver. */
+  readonly #byKeys = new Map<
+    string,
+    { readonly session: PairSession; readonly side: SessionSide }
+  >();
+  /** Pairs that get no new session, with the end of that in seconds since 1970. */
+  readonly #barred = new Map<string, bigint>();
+  readonly #ofTenant = new Counts();
+  readonly #ofDevice = new Counts();
 
   /** Number of sessions. */
   get size(): number {
@@ -69,15 +92,37 @@ export class PairSessions {
     return this.#byGrant.get(grantId);
   }
 
-  /** Whether there is a session of the devices with these WireGuard keys. */
-  joins(left: Uint8Array, right: Uint8Array): boolean {
-    const [one, other] = [keyText(left), keyText(right)];
-    return this.#byKeys.has(one + other) || this.#byKeys.has(other + one);
+  /** The session in which the device with the first WireGuard key sends to that with the second, and the sender's side. */
+  ofKeys(
+    from: Uint8Array,
+    to: Uint8Array,
+  ): { readonly session: PairSession; readonly side: SessionSide } | undefined {
+    return this.#byKeys.get(keyText(from) + keyText(to));
   }
 
   /** Number of sessions of an organization. */
   ofTenant(organizationId: string): number {
-    return this.#perTenant.get(organizationId) ?? 0;
+    return this.#ofTenant.get(organizationId);
+  }
+
+  /** Number of sessions of a device. */
+  ofDevice(deviceId: string): number {
+    return this.#ofDevice.get(deviceId);
+  }
+
+  /** Lets the pair of a session have no new one until the end of its grant. */
+  bar({ grant }: PairSession): void {
+    this.#barred.set(pairText(grant), grant.notAfterSeconds);
+  }
+
+  /** Whether the pair of a grant may have no session. */
+  isBarred(grant: GrantPayload, nowSeconds: bigint): boolean {
+    return (this.#barred.get(pairText(grant)) ?? nowSeconds) > nowSeconds;
+  }
+
+  /** Forgets who was barred until now. */
+  forgetBars(nowSeconds: bigint): void {
+    for (const [pair, until] of this.#barred) if (until <= nowSeconds) this.#barred.delete(pair);
   }
 
   /** Adds a session; its pair has none. */
@@ -86,8 +131,9 @@ export class PairSessions {
     this.#byId.set(sessionId, session);
     this.#byPair.set(pairText(grant), session);
     this.#byGrant.set(grant.grantId, session);
-    this.#byKeys.set(keysText(grant), session);
-    this.#perTenant.set(grant.organizationId, this.ofTenant(grant.organizationId) + 1);
+    for (const [side, keys] of directions(grant)) this.#byKeys.set(keys, { session, side });
+    this.#ofTenant.add(grant.organizationId, 1);
+    for (const { deviceId } of grant.devices) this.#ofDevice.add(deviceId, 1);
   }
 
   /** Replaces the grant of a session by one for the same pair. */
@@ -102,9 +148,23 @@ export class PairSessions {
     this.#byId.delete(sessionId);
     this.#byPair.delete(pairText(grant));
     this.#byGrant.delete(grant.grantId);
-    this.#byKeys.delete(keysText(grant));
-    const left = this.ofTenant(grant.organizationId) - 1;
-    if (left > 0) this.#perTenant.set(grant.organizationId, left);
-    else this.#perTenant.delete(grant.organizationId);
+    for (const [, keys] of directions(grant)) this.#byKeys.delete(keys);
+    this.#ofTenant.add(grant.organizationId, -1);
+    for (const { deviceId } of grant.devices) this.#ofDevice.add(deviceId, -1);
+  }
+}
+
+/** Numbers by name; a name without one has 0. */
+class Counts {
+  readonly #counts = new Map<string, number>();
+
+  get(name: string): number {
+    return this.#counts.get(name) ?? 0;
+  }
+
+  add(name: string, change: 1 | -1): void {
+    const count = this.get(name) + change;
+    if (count > 0) this.#counts.set(name, count);
+    else this.#counts.delete(name);
   }
 }

@@ -4,11 +4,12 @@
  * HTTPS to whatever is between.
  */
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { Part } from '@nexodus/lifecycle';
 import type { ServerTls } from '@nexodus/rpc';
+import { ConnectionShares } from '../core/connection-shares.ts';
 
 /** What the listener needs. */
 export interface PublicListenerOptions {
@@ -16,6 +17,8 @@ export interface PublicListenerOptions {
   readonly host: string;
   readonly port: number;
   readonly tls: Pick<ServerTls, 'certificate' | 'key'>;
+  /** Connections at once from one IPv4 address or IPv6 /64; those of a whole site may come from one. */
+  readonly connectionsPerSource: number;
   /** Path of the gRPC server's unix socket, once it has started. */
   readonly grpcSocket: () => string;
   /** Takes over a connection that asks for an upgrade. */
@@ -37,8 +40,9 @@ export interface PublicListener {
 
 /** Builds the listener. */
 export function createPublicListener(options: PublicListenerOptions): PublicListener {
-  const { grpcSocket, handleUpgrade, host, port, tls } = options;
+  const { connectionsPerSource, grpcSocket, handleUpgrade, host, port, tls } = options;
   const sockets = new Set<TLSSocket>();
+  const shares = new ConnectionShares(connectionsPerSource);
   const http = createHttpServer({ headersTimeout: OPENING_MS }, (_request, response) => {
     response.writeHead(404, { 'content-type': 'text/plain', connection: 'close' });
     response.end('nothing here\n');
@@ -52,6 +56,12 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     handshakeTimeout: OPENING_MS,
   });
   server.maxConnections = MAX_CONNECTIONS;
+  // Before the TLS handshake, which costs more than all else.
+  server.prependListener('connection', (socket: Socket) => {
+    const { remoteAddress: address } = socket;
+    if (address === undefined || !shares.enter(address)) socket.destroy();
+    else socket.once('close', () => shares.leave(address));
+  });
   server.on('secureConnection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));

@@ -1,14 +1,13 @@
 /** Puts attachments, sessions, the TLS lane and the public listener together. */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '@nexodus/clock';
-import type { GrantPayload, GrantServiceDefinition } from '@nexodus/contracts/relay';
+import type { GrantServiceDefinition } from '@nexodus/contracts/relay';
 import type { ListenAddress } from '@nexodus/config';
 import type { Part } from '@nexodus/lifecycle';
 import type { RpcClient, ServerTls } from '@nexodus/rpc';
 import type { Logger } from '@nexodus/telemetry';
 import { wireGuardPublicKeyFromBytes } from '@nexodus/wireguard';
 import type { Meter } from '@opentelemetry/api';
-import { PairActivity } from '../core/pair-activity.ts';
 import { createTlsLane, type TlsLane } from '../tls-lane/tls-lane.ts';
 import { defaultTlsLaneLimits } from '../tls-lane/tls-lane-limits.ts';
 import { createTlsLaneMetrics } from '../tls-lane/tls-lane-metrics.ts';
@@ -26,6 +25,8 @@ export interface RelaySessionsOptions {
   readonly listen: ListenAddress;
   readonly tls: Pick<ServerTls, 'certificate' | 'key'>;
   readonly limits: HubLimits;
+  /** Connections at once from one IPv4 address or IPv6 /64. */
+  readonly connectionsPerSource: number;
   readonly openUdpLane: (events: UdpLaneEvents) => Promise<UdpLane>;
   /** A place of the UDP lane as devices reach it. */
   readonly publicPlace: (place: UdpLanePlace) => UdpLanePlace;
@@ -58,13 +59,12 @@ export interface RelaySessions {
 }
 
 /** How often ends of grants are looked for. */
-const REVIEW_MS = 1_000;
+const EXPIRY_CHECK_MS = 1_000;
 
 /** Builds the sessions of a relay; nothing is started by it. */
 export function createRelaySessions(options: RelaySessionsOptions): RelaySessions {
   const { clock, grants, listen, logger, relayId, tls } = options;
   const keys = new GrantKeys({ relayId, grants, clock, logger });
-  const activity = new PairActivity();
   const follower = new GrantFollower({
     ...options,
     revoked: (grantIds) => hub.revoke(grantIds),
@@ -77,31 +77,25 @@ export function createRelaySessions(options: RelaySessionsOptions): RelaySession
     udpLane,
     tlsLane: {
       disconnect: (key) => void tlsLane.disconnect(wireGuardPublicKeyFromBytes(key)),
-      isActive: (grant) => isActive(activity, grant, clock.monotonicMs()),
     },
     verify: (signed, devices) => keys.verify(signed, devices),
     follower,
     newSessionId: () => randomBytes(8).readBigUInt64BE(),
-    now: () => clock.now(),
+    clock,
   });
   const grpc = createGrpcSocket({ relayId, hub, verify: keys.verify.bind(keys), clock, logger });
   const listener = createPublicListener({
     ...listen,
     tls,
+    connectionsPerSource: options.connectionsPerSource,
     grpcSocket: () => grpc.path(),
     handleUpgrade: (request, socket, head) => tlsLane.handleUpgrade(request, socket, head),
   });
-  const review = (): void => {
-    const nowMs = clock.monotonicMs();
-    const traffic = tlsLane.takeTraffic().map(({ from, to }) => [from, to] as const);
-    activity.note(traffic, nowMs);
-    hub.expire();
-  };
   return {
     parts: [
       udpLane.part,
       follower.part,
-      reviewPart(review, clock),
+      expiryPart(hub, clock),
       grpc.part,
       listener.part,
       endingPart(hub),
@@ -125,6 +119,7 @@ function openTlsLane(
   return createTlsLane({
     admits: (key) => hub().admits(key),
     mayForward: (from, to) => hub().mayForward(from, to),
+    carry: (from, to, bytes) => hub().carry(from, to, bytes),
     clock,
     random,
     limits: defaultTlsLaneLimits,
@@ -150,19 +145,13 @@ function createLaneKeeper(
   });
 }
 
-function isActive(activity: PairActivity, { devices }: GrantPayload, nowMs: number): boolean {
-  const [first, second] = devices;
-  if (first === undefined || second === undefined) return false;
-  return activity.isActive(first.wireguardPublicKey, second.wireguardPublicKey, nowMs);
-}
-
-function reviewPart(review: () => void, clock: Clock): Part {
+function expiryPart(hub: SessionHub, clock: Clock): Part {
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   const run = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
-      await clock.wait(REVIEW_MS, stopping.signal);
-      review();
+      await clock.wait(EXPIRY_CHECK_MS, stopping.signal);
+      hub.expire();
     }
   };
   return {

@@ -4,12 +4,15 @@
  * A device attaches with its pass and opens sessions with grants of pairs. Sessions outlive a broken attachment: they
  * end when they are closed by both sides or unused, when their grant ends, or when the control plane revokes it.
  */
+import type { Clock } from '@nexodus/clock';
 import type { GrantPayload, SignedGrant } from '@nexodus/contracts/relay';
 import { SessionEndReason } from '@nexodus/contracts/relay-session';
 import { RelayRegistrationKey, type SessionSide } from '@nexodus/relay-registration';
 import type { GrantVerdict } from '@nexodus/relay-grant';
 import { RpcError, Status, unauthenticated } from '@nexodus/rpc';
 import { wireGuardPublicKeyFromBytes } from '@nexodus/wireguard';
+import { LaneUse, type UseLimits } from '../core/lane-use.ts';
+import type { CarryVerdict } from '../tls-lane/tls-lane.ts';
 import { type Attachment, Attachments, type DeviceLine, keyText } from './attachments.ts';
 import { isSamePair, type PairSession, PairSessions, sideOf } from './pair-sessions.ts';
 import type { UdpLane, UdpLaneDevice, UdpLaneEnd, UdpLaneEvents } from '../udp-lane/udp-lane.ts';
@@ -22,6 +25,10 @@ export interface HubLimits {
   readonly sessions: number;
   /** Sessions of one organization. */
   readonly sessionsPerTenant: number;
+  /** Sessions of one device. */
+  readonly sessionsPerDevice: number;
+  /** What a session may carry in each of the lanes. */
+  readonly session: UseLimits;
 }
 
 /** What the hub works with. */
@@ -32,8 +39,6 @@ export interface SessionHubOptions {
   readonly tlsLane: {
     /** Cuts a device off. */
     disconnect(key: Uint8Array): void;
-    /** Whether packets of the session went through it lately. */
-    isActive(grant: GrantPayload): boolean;
   };
   /** Checks a grant, for a pass (1) or a pair (2). */
   readonly verify: (signed: SignedGrant, devices: 1 | 2) => Promise<GrantVerdict>;
@@ -41,9 +46,14 @@ export interface SessionHubOptions {
   readonly follower: { follow(grant: GrantPayload): void; unfollow(grantId: string): void };
   /** 64 random bits that no other session has. */
   readonly newSessionId: () => bigint;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  readonly clock: Pick<Clock, 'monotonicMs' | 'now'>;
 }
+
+/** A session is in use in the TLS lane when packets came within this time: devices keep it warm every 15 to 20 s. */
+const TLS_ACTIVE_MS = 60_000;
+
+/** A session that only the TLS lane carries ends after so long without a packet, as in the UDP lane. */
+const IDLE_MS = 300_000;
 
 /** The sessions of a relay. */
 export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
@@ -73,7 +83,18 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
 
   /** Whether there is a session of the devices with these WireGuard keys. */
   mayForward(from: Uint8Array, to: Uint8Array): boolean {
-    return this.#sessions.joins(from, to);
+    return this.#sessions.ofKeys(from, to) !== undefined;
+  }
+
+  /** Counts bytes that the first device sends to the second in the TLS lane, where they may pass. */
+  carry(from: Uint8Array, to: Uint8Array, bytes: number): CarryVerdict {
+    const found = this.#sessions.ofKeys(from, to);
+    if (found === undefined) return 'refused';
+    const { session, side } = found;
+    const verdict = session.tls.take(side, bytes, this.#options.clock.monotonicMs());
+    if (verdict !== 'spent') return verdict;
+    this.#endSpent(session);
+    return 'refused';
   }
 
   /**
@@ -145,6 +166,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
     const isNews = !session.isOpen[side];
     session.isOpen[side] = true;
     const place = await session.place;
+    session.isPlaced = place !== undefined;
     if (this.#sessions.get(session.sessionId) !== session) return;
     this.#tellOpened(attachment, { session, side, addresses: place?.[side] ?? [] });
     const peer = this.#peerOf(session, side);
@@ -196,9 +218,14 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
 
   /** Ends what reached its end by now. */
   expire(): void {
-    const nowSeconds = BigInt(Math.floor(this.#options.now() / 1_000));
+    const { clock } = this.#options;
+    const nowSeconds = secondsOf(clock);
+    const nowMs = clock.monotonicMs();
+    this.#sessions.forgetBars(nowSeconds);
     for (const session of this.#sessions) {
       if (session.grant.notAfterSeconds <= nowSeconds) this.#end(session, SessionEndReason.EXPIRED);
+      else if (!session.isPlaced && !session.tls.isUsedWithin(IDLE_MS, nowMs))
+        this.#end(session, SessionEndReason.IDLE);
     }
     for (const attachment of this.#attachments) {
       if (attachment.pass.notAfterSeconds > nowSeconds) continue;
@@ -210,11 +237,14 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
   ended(sessionId: bigint, reason: UdpLaneEnd): void {
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return;
-    if (reason === 'quota') this.#end(session, SessionEndReason.QUOTA);
+    if (reason === 'quota') this.#endSpent(session);
     else if (reason === 'expired') this.#end(session, SessionEndReason.EXPIRED);
-    else if (!this.#options.tlsLane.isActive(session.grant))
+    else if (!session.tls.isUsedWithin(TLS_ACTIVE_MS, this.#options.clock.monotonicMs()))
       this.#end(session, SessionEndReason.IDLE);
-    else session.place = Promise.resolve(undefined);
+    else {
+      session.place = Promise.resolve(undefined);
+      session.isPlaced = false;
+    }
   }
 
   /** The UDP lane lost all its sessions: devices open them anew. */
@@ -273,16 +303,34 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
       return known;
     }
     if (known !== undefined) this.#end(known, SessionEndReason.REVOKED);
-    const { limits, follower } = this.#options;
-    if (this.#sessions.size >= limits.sessions) return undefined;
-    if (this.#sessions.ofTenant(grant.organizationId) >= limits.sessionsPerTenant) return undefined;
+    const { clock, limits, follower } = this.#options;
+    if (!this.#hasRoom(grant)) return undefined;
     const sessionId = this.#options.newSessionId();
     const keys = [RelayRegistrationKey.generate(), RelayRegistrationKey.generate()] as const;
     const place = this.#openLane({ sessionId, grant, keys });
-    const session: PairSession = { sessionId, keys, isOpen: [false, false], grant, place };
+    const session: PairSession = {
+      sessionId,
+      keys,
+      isOpen: [false, false],
+      grant,
+      place,
+      isPlaced: true,
+      tls: new LaneUse(limits.session, clock.monotonicMs()),
+    };
     this.#sessions.add(session);
     follower.follow(grant);
     return session;
+  }
+
+  #hasRoom(grant: GrantPayload): boolean {
+    const { devices, organizationId } = grant;
+    const { sessions, sessionsPerDevice, sessionsPerTenant } = this.#options.limits;
+    return (
+      !this.#sessions.isBarred(grant, secondsOf(this.#options.clock)) &&
+      this.#sessions.size < sessions &&
+      this.#sessions.ofTenant(organizationId) < sessionsPerTenant &&
+      devices.every(({ deviceId }) => this.#sessions.ofDevice(deviceId) < sessionsPerDevice)
+    );
   }
 
   #renewSession(session: PairSession, grant: GrantPayload): void {
@@ -292,6 +340,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
       this.#sessions.renew(session, grant);
     }
     session.place = this.#openLane(session);
+    session.isPlaced = true;
   }
 
   /** Also renews what the lane carries. */
@@ -318,6 +367,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
         laneDevice(second.wireguardPublicKey, keys[1]),
       ],
       notAfterAt: Number(notAfterSeconds) * 1_000,
+      ...this.#options.limits.session,
     });
   }
 
@@ -356,6 +406,12 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
     }
   }
 
+  /** Its pair has carried what it may. */
+  #endSpent(session: PairSession): void {
+    this.#sessions.bar(session);
+    this.#end(session, SessionEndReason.QUOTA);
+  }
+
   #end(session: PairSession, reason: SessionEndReason): void {
     const { grant, sessionId } = session;
     this.#sessions.remove(session);
@@ -371,6 +427,10 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
     this.detach(attachment);
     attachment.line.end(error);
   }
+}
+
+function secondsOf(clock: Pick<Clock, 'now'>): bigint {
+  return BigInt(Math.floor(clock.now() / 1_000));
 }
 
 function otherSide(side: SessionSide): SessionSide {

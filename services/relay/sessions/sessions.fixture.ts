@@ -69,13 +69,20 @@ export function startSessions(limits: Partial<HubLimits> = {}) {
   const carried = new Map<bigint, UdpLaneSession>();
   const followed = new Set<string>();
   const cut: string[] = [];
-  const state = { hasRoom: true, isTlsActive: false };
+  const state = { hasRoom: true };
   let lastId = 0n;
   const verify = async (signed: SignedGrant, devices: 1 | 2) =>
     verifyGrant(signed, { relayId: RELAY_ID, keys: grantKeys, devices, nowMs: clock.now() });
   const hub = new SessionHub({
     relayId: RELAY_ID,
-    limits: { attachments: 10, sessions: 10, sessionsPerTenant: 10, ...limits },
+    limits: {
+      attachments: 10,
+      sessions: 10,
+      sessionsPerTenant: 10,
+      sessionsPerDevice: 10,
+      session: { quotaBytes: Infinity, rateBytesPerSecond: Infinity },
+      ...limits,
+    },
     udpLane: {
       open: async (session) => {
         if (!state.hasRoom) return undefined;
@@ -87,7 +94,6 @@ export function startSessions(limits: Partial<HubLimits> = {}) {
     },
     tlsLane: {
       disconnect: (key) => void cut.push(Buffer.from(key).toString('hex')),
-      isActive: () => state.isTlsActive,
     },
     verify,
     follower: {
@@ -95,7 +101,7 @@ export function startSessions(limits: Partial<HubLimits> = {}) {
       unfollow: (grantId) => void followed.delete(grantId),
     },
     newSessionId: () => (lastId += 1n),
-    now: () => clock.now(),
+    clock,
   });
   const service = createSessionService({
     relayId: RELAY_ID,

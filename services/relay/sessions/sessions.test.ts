@@ -98,8 +98,8 @@ describe('attaching', () => {
 });
 
 describe('a session', () => {
-  async function opened() {
-    const sessions = startSessions();
+  async function opened(limits: Parameters<typeof startSessions>[0] = {}) {
+    const sessions = startSessions(limits);
     const [streamA, streamB] = [await sessions.attach(a), await sessions.attach(b)];
     const grant = grantFor(sessions.clock, [a, b]);
     streamA.say('openSession', { grant: grant.signed });
@@ -177,15 +177,52 @@ describe('a session', () => {
   });
 
   test('that the UDP lane gave up lives on in the TLS lane, and gets a new place when it is opened again', async () => {
-    const { clock, hub, openedA, state, streamA } = await opened();
-    state.isTlsActive = true;
+    const { clock, hub, openedA, streamA } = await opened();
+    clock.advance(200_000);
+    expect(hub.carry(a.wireguardPublicKey, b.wireguardPublicKey, 100)).toBe('carried');
     hub.ended(openedA.sessionId, 'idle');
     expect(hub.counts.sessions).toBe(1);
     streamA.say('openSession', { grant: grantFor(clock, [a, b]).signed });
     expect((await streamA.heard('sessionOpened', 2)).udpAddresses).toEqual(['192.0.2.1:20000']);
-    state.isTlsActive = false;
+    clock.advance(60_000);
     hub.ended(openedA.sessionId, 'idle');
     expect((await streamA.heard('sessionEnded')).reason).toBe(SessionEndReason.IDLE);
+  });
+
+  test('that only the TLS lane carries ends after five minutes without a packet', async () => {
+    const { clock, hub, openedA, streamA } = await opened();
+    hub.ended(openedA.sessionId, 'idle');
+    clock.advance(200_000);
+    expect(hub.carry(b.wireguardPublicKey, a.wireguardPublicKey, 100)).toBe('carried');
+    clock.advance(299_999);
+    hub.expire();
+    expect(hub.counts.sessions).toBe(1);
+    clock.advance(1);
+    hub.expire();
+    expect((await streamA.heard('sessionEnded')).reason).toBe(SessionEndReason.IDLE);
+  });
+
+  test('carries in the TLS lane what its rate and its quota let through, and nothing of other pairs', async () => {
+    const session = { quotaBytes: 1_000_000, rateBytesPerSecond: 400_000 };
+    const { attach, clock, hub, carried, streamA } = await opened({ session });
+    const [keyA, keyB] = [a.wireguardPublicKey, b.wireguardPublicKey];
+    expect([...carried.values()]).toMatchObject([session]);
+    expect(hub.carry(keyA, c.wireguardPublicKey, 1)).toBe('refused');
+    expect(hub.carry(keyA, keyB, 400_000)).toBe('carried');
+    expect(hub.carry(keyA, keyB, 400_000)).toBe('limit');
+    expect(hub.carry(keyB, keyA, 400_000)).toBe('carried');
+    clock.advance(1_000);
+    expect(hub.carry(keyA, keyB, 400_000)).toBe('carried');
+    expect(hub.carry(keyA, keyB, 1)).toBe('refused');
+    expect((await streamA.heard('sessionEnded')).reason).toBe(SessionEndReason.QUOTA);
+    expect(hub.counts.sessions).toBe(0);
+    streamA.say('openSession', { grant: grantFor(clock, [a, b]).signed });
+    expect((await streamA.heard('sessionRefused')).reason).toBe('SESSION_QUOTA');
+    clock.advance(599_000);
+    hub.expire();
+    const again = await attach(a);
+    again.say('openSession', { grant: grantFor(clock, [a, b]).signed });
+    await again.heard('sessionOpened');
   });
 
   test('is opened for devices of the grant only, with the keys that they attached with', async () => {
@@ -210,6 +247,15 @@ describe('a session', () => {
     expect((await stream.heard('sessionOpened')).udpAddresses).toEqual([]);
     stream.say('openSession', { grant: grantFor(clock, [a, c]).signed });
     expect((await stream.heard('sessionRefused')).reason).toBe('SESSION_QUOTA');
+  });
+
+  test('over the number of its devices is refused', async () => {
+    const { attach, clock } = startSessions({ sessionsPerDevice: 1 });
+    const [streamA, streamC] = [await attach(a), await attach(c)];
+    streamA.say('openSession', { grant: grantFor(clock, [a, b]).signed });
+    await streamA.heard('sessionOpened');
+    streamC.say('openSession', { grant: grantFor(clock, [a, c]).signed });
+    expect((await streamC.heard('sessionRefused')).reason).toBe('SESSION_QUOTA');
   });
 
   test('an invitation reaches a peer that is attached here', async () => {

@@ -32,10 +32,10 @@ export type DepartureReason =
   | 'fault';
 
 /**
- * What became of a packet. `refused`: the pair has no session; `not-here`: its destination is not connected; `dropped`: it
- * waited too long for a slow destination.
+ * What became of a packet. `refused`: the pair has no session; `limit`: over the rate of its session; `not-here`: its
+ * destination is not connected; `dropped`: it waited too long for a slow destination.
  */
-export type PacketOutcome = 'forwarded' | 'refused' | 'not-here' | 'dropped';
+export type PacketOutcome = 'forwarded' | 'refused' | 'limit' | 'not-here' | 'dropped';
 
 /** What the TLS lane counts. */
 export interface TlsLaneCounts {
@@ -106,7 +106,7 @@ function zeroCounts() {
       drained: 0,
       fault: 0,
     },
-    packets: { forwarded: 0, refused: 0, 'not-here': 0, dropped: 0 },
+    packets: { forwarded: 0, refused: 0, limit: 0, 'not-here': 0, dropped: 0 },
     forwardedBytes: 0,
   };
 }

@@ -51,6 +51,7 @@ export async function startLane(changes: LaneChanges = {}): Promise<RunningLane>
   const lane = createTlsLane({
     admits: () => true,
     mayForward: () => true,
+    carry: () => 'carried',
     clock: systemClock,
     random: () => 0.5,
     metrics: createTlsLaneMetrics(createNoopMeter()),

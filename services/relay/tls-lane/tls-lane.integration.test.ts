@@ -134,27 +134,26 @@ describe('between two devices', () => {
     await expect.poll(() => a.packets).toEqual([{ from: nameOf(bob), text: 'early' }]);
   });
 
-  test('what went where is counted, once', async () => {
-    const lane = await start();
+  test('bytes of datagrams are asked for by direction of a pair, and packets over its rate go nowhere', async () => {
+    const asked: [string, string, number][] = [];
+    const lane = await start({
+      carry: (from, to, bytes) => {
+        asked.push([formatX25519PublicKey(from), formatX25519PublicKey(to), bytes]);
+        return bytes > 4 ? 'limit' : 'carried';
+      },
+    });
     const [a, b] = [await join(lane, alice), await join(lane, bob)];
-    for (const packet of ['1', '22', '333']) a.client.send(bob.publicKey, text(packet));
-    b.client.send(alice.publicKey, text('4444'));
-    await expect.poll(() => [a.packets.length, b.packets.length]).toEqual([1, 3]);
-    const traffic = lane.lane.takeTraffic();
-    expect(traffic).toHaveLength(2);
-    expect(traffic).toContainEqual({
-      from: alice.publicKey,
-      to: bob.publicKey,
-      packets: 3,
-      bytes: 6,
-    });
-    expect(traffic).toContainEqual({
-      from: bob.publicKey,
-      to: alice.publicKey,
-      packets: 1,
-      bytes: 4,
-    });
-    expect(lane.lane.takeTraffic()).toEqual([]);
+    a.client.send(bob.publicKey, text('too long'));
+    await expect.poll(() => lane.lane.statistics().packets.limit).toBe(1);
+    a.client.send(bob.publicKey, text('4444'));
+    await expect.poll(() => b.packets).toEqual([{ from: nameOf(alice), text: '4444' }]);
+    b.client.send(alice.publicKey, text('1'));
+    await expect.poll(() => a.packets).toEqual([{ from: nameOf(bob), text: '1' }]);
+    expect(asked).toEqual([
+      [nameOf(alice), nameOf(bob), 8],
+      [nameOf(alice), nameOf(bob), 4],
+      [nameOf(bob), nameOf(alice), 1],
+    ]);
   });
 });
 
@@ -237,7 +236,7 @@ describe('who may connect', () => {
 describe('who may talk to whom', () => {
   test('packets of other pairs go nowhere and are counted, from one packet to the next', async () => {
     let isAllowed = false;
-    const lane = await start({ mayForward: () => isAllowed });
+    const lane = await start({ carry: () => (isAllowed ? 'carried' : 'refused') });
     const [a, b] = [await join(lane, alice), await join(lane, bob)];
     a.client.send(bob.publicKey, text('secret'));
     await expect.poll(() => lane.lane.statistics().packets.refused).toBe(1);

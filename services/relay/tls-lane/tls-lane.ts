@@ -17,7 +17,6 @@ import {
   type WireGuardPublicKey,
 } from '@nexodus/wireguard';
 import { packetBytes, type PacketRun } from './core/packet-runs.ts';
-import { PairTrafficTable, type PairTraffic } from './core/pair-traffic.ts';
 import { LaneConnection, type ConnectionHost, type LaneClient } from './lane-connection.ts';
 import type { TlsLaneLimits } from './tls-lane-limits.ts';
 import type { RefusalReason, TlsLaneCounts, TlsLaneMetrics } from './tls-lane-metrics.ts';
@@ -31,6 +30,9 @@ import {
 /** A client hears at most so often that somebody it sends to is not here. */
 const NOT_HERE_INTERVAL_MS = 200;
 
+/** Whether bytes may pass. `refused`: the pair has no session; `limit`: it sends more than its rate lets through. */
+export type CarryVerdict = 'carried' | 'refused' | 'limit';
+
 /** What the TLS lane is made of. */
 export interface TlsLaneOptions {
   /**
@@ -38,11 +40,13 @@ export interface TlsLaneOptions {
    * no. It may be asked for the same key several times at once.
    */
   readonly admits: (publicKey: WireGuardPublicKey) => boolean | Promise<boolean>;
-  /**
-   * Whether there is a session that lets the first send to the second. Asked for every run of packets, so its answer
-   * holds from one packet to the next; it must not throw.
-   */
+  /** Whether there is a session that lets the first send to the second; it must not throw. */
   readonly mayForward: (from: WireGuardPublicKey, to: WireGuardPublicKey) => boolean;
+  /**
+   * Asked for every run of packets of the first to the second, whose bytes it counts, so that its answer holds from one
+   * run to the next; it must not throw.
+   */
+  readonly carry: (from: WireGuardPublicKey, to: WireGuardPublicKey, bytes: number) => CarryVerdict;
   readonly clock: Clock;
   /** A number from 0 up to 1, such as `Math.random`, for jitter. */
   readonly random: () => number;
@@ -84,8 +88,6 @@ export interface TlsLane {
   drain(options: DrainOptions): Promise<void>;
   /** What the lane is doing and has done. */
   statistics(): TlsLaneStatistics;
-  /** What went between pairs since this was last called. */
-  takeTraffic(): readonly PairTraffic[];
 }
 
 /** Builds the TLS lane. It listens on nothing: its owner hands it the connections. */
@@ -98,7 +100,6 @@ class DerpTlsLane implements TlsLane {
   readonly #host: ConnectionHost;
   readonly #handshakes = new Set<LaneConnection>();
   readonly #clients = new Map<string, LaneClient>();
-  readonly #traffic = new PairTrafficTable();
   #drained: PromiseWithResolvers<void> | undefined;
 
   constructor(options: TlsLaneOptions) {
@@ -181,10 +182,6 @@ class DerpTlsLane implements TlsLane {
     };
   }
 
-  takeTraffic(): readonly PairTraffic[] {
-    return this.#traffic.take();
-  }
-
   #refusal(request: IncomingMessage): RefusalReason | undefined {
     const { limits } = this.#options;
     if (!isDerpUpgrade(request)) return 'request';
@@ -226,23 +223,20 @@ class DerpTlsLane implements TlsLane {
   }
 
   #forward(from: LaneClient, run: PacketRun): void {
-    const { mayForward, metrics } = this.#options;
+    const { carry, metrics } = this.#options;
     const to = this.#clients.get(run.destination);
     if (to === undefined) {
       metrics.packets('not-here', run.packets);
       this.#tellNotHere(from, run);
       return;
     }
-    if (!mayForward(from.publicKey, to.publicKey)) {
-      metrics.packets('refused', run.packets);
+    const bytes = packetBytes(run);
+    const verdict = carry(from.publicKey, to.publicKey, bytes);
+    if (verdict !== 'carried') {
+      metrics.packets(verdict, run.packets);
       return;
     }
-    const bytes = packetBytes(run);
     metrics.packets('forwarded', run.packets, bytes);
-    this.#traffic.count(
-      { from: from.publicKey, fromText: from.keyText, to: to.publicKey, toText: to.keyText },
-      { packets: run.packets, bytes },
-    );
     from.sentTo.set(to.keyText, to);
     const dropped = to.writer.sendPackets(to.writer.isFull ? compacted(run) : run);
     if (dropped > 0) metrics.packets('dropped', dropped);
