@@ -15,4 +15,4 @@ export type { RelayDemand, RelayPeer } from './relay/index.ts';
 export { generateDeviceKeys } from './state/device-keys.ts';
 export { DIRECT } from './service-access/proxy-settings.ts';
 export { tunnelContract } from './dataplane/tunnel.contract.ts';
-export { openPeerLink } from './relay/peer-link.ts';
+export { createPeerLinks } from './relay/peer-links.ts';

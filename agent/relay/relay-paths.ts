@@ -25,6 +25,7 @@ import { holdGrant } from './core/grant-book.ts';
 import { meetingPoint } from './core/meeting-point.ts';
 import { readAnnounced, type RoundTrips } from './core/round-trips.ts';
 import { GrantDesk } from './grant-desk.ts';
+import { createPeerLinks } from './peer-links.ts';
 import { textOfPlace } from './place-text.ts';
 import type { PortSocket } from './port-socket.ts';
 import type { RelayAccess } from './relay-attachment.ts';
@@ -97,6 +98,7 @@ export class RelayPaths {
   readonly #grants: GrantDesk;
   readonly #shared: SharedPort;
   readonly #lines: RelayLines;
+  readonly #links = createPeerLinks(() => this.#shared.tunnelPort);
   readonly #pairs = new Map<string, Pair>();
   readonly #names = new WeakMap<WireGuardPublicKey, string>();
   #peers: ReadonlyMap<string, RelayPeer> = new Map();
@@ -206,6 +208,7 @@ export class RelayPaths {
     this.#grants.close();
     this.#lines.close();
     for (const { relayed } of this.#pairs.values()) relayed.close();
+    await this.#links.close();
     await this.#shared.close();
     this.#options.portSocket.close();
   }
@@ -285,7 +288,7 @@ export class RelayPaths {
       deviceId: peer.deviceId,
       wireGuardKey: parseWireGuardPublicKey(peer.wireGuardKey),
       demand: demand ?? 'any',
-      tunnelPort: () => this.#shared.tunnelPort,
+      links: this.#links,
       line: (relayId) => this.#lines.get(relayId),
       clock,
       onChange: () => this.#review(),

@@ -3,7 +3,7 @@ import type { Clock } from '@nexodus/clock';
 import type { WireGuardPublicKey } from '@nexodus/wireguard';
 import { chooseLane, type Lane, type RelayDemand } from './core/choose-lane.ts';
 import { encodeLaneNotice, isOfOurs, readLaneNotice } from './core/lane-notice.ts';
-import { openPeerLink, type PeerLink } from './peer-link.ts';
+import type { PeerLink, PeerLinks } from './peer-links.ts';
 import type { RelayLine } from './relay-line.ts';
 
 /** What a pair needs. */
@@ -11,8 +11,7 @@ export interface RelayedPairOptions {
   readonly deviceId: string;
   readonly wireGuardKey: WireGuardPublicKey;
   readonly demand: RelayDemand;
-  /** UDP port of the tunnel; 0: none yet. */
-  readonly tunnelPort: () => number;
+  readonly links: Pick<PeerLinks, 'open'>;
   readonly line: (relayId: string) => RelayLine | undefined;
   readonly clock: Clock;
   readonly onChange: () => void;
@@ -43,12 +42,17 @@ const NOTICE_MS = 15_000;
 const NOTICE_EARLY_COUNT = 8;
 const NOTICE_HOLDS_MS = 40_000;
 
+/** After a link failed, another is tried. */
+const LINK_PAUSE_MS = 5_000;
+
 /** One peer. */
 export class RelayedPair {
   readonly #options: RelayedPairOptions;
   /** Relays that the peer invited to. */
   readonly invitedTo = new Set<string>();
   #link: PeerLink | undefined;
+  /** When a link may be opened, on the monotonic clock. */
+  #linkAtMs = -Infinity;
   #isClosed = false;
   #route: RelayRoute | undefined;
   #relayId: string | undefined;
@@ -60,7 +64,7 @@ export class RelayedPair {
 
   constructor(options: RelayedPairOptions) {
     this.#options = options;
-    if (options.demand !== 'udp') void this.#openLink();
+    this.#openLink(options.clock.monotonicMs());
   }
 
   get wireGuardKey(): WireGuardPublicKey {
@@ -106,6 +110,7 @@ export class RelayedPair {
   steer(meeting: string | undefined, handshakeAtMs: number | undefined): void {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#leaving !== undefined && nowMs >= this.#leaving.untilMs) this.#leaving = undefined;
+    this.#openLink(nowMs);
     this.#move(meeting, { nowMs, handshakeAtMs });
     const { relayId } = { relayId: this.#relayId };
     this.#route =
@@ -184,15 +189,24 @@ export class RelayedPair {
     this.#notice = { needsTls, saidAtMs: nowMs, count: isNews ? 1 : said.count + 1, relayId };
   }
 
-  async #openLink(): Promise<void> {
-    const { tunnelPort, wireGuardKey, onChange } = this.#options;
-    const link = await openPeerLink({
-      tunnelPort,
-      onDatagram: (datagram) => this.#send(wireGuardKey, datagram),
-    }).catch(() => undefined);
-    if (this.#isClosed) link?.close();
-    else this.#link = link;
-    onChange();
+  /** Opens a link where there is none and none is on its way. */
+  #openLink(nowMs: number): void {
+    const { demand, links, onChange, wireGuardKey } = this.#options;
+    if (demand === 'udp' || nowMs < this.#linkAtMs) return;
+    this.#linkAtMs = Infinity;
+    const none = (): void => {
+      this.#link = undefined;
+      this.#linkAtMs = this.#options.clock.monotonicMs() + LINK_PAUSE_MS;
+      onChange();
+    };
+    const opened = (link: PeerLink): void => {
+      if (this.#isClosed) link.close();
+      else this.#link = link;
+      onChange();
+    };
+    links
+      .open({ onDatagram: (datagram) => this.#send(wireGuardKey, datagram), onLost: none })
+      .then(opened, none);
   }
 
   #send(destination: WireGuardPublicKey, datagram: Uint8Array): void {

@@ -10,7 +10,6 @@ export const lanes: readonly RelayLane[] = [
   udpRelayLane('nft'),
   udpRelayLane('koffi'),
   udpRelayLane('dgram'),
-  tlsRelayLane('agent'),
-  tlsRelayLane('batched'),
+  tlsRelayLane(),
   turnLane,
 ];

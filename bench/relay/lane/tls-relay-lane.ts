@@ -6,17 +6,11 @@ import type { TlsEndCalls, TlsEndConfig } from '../program/tls-end.ts';
 import type { TlsLaneCalls, TlsLaneConfig } from '../program/tls-lane.ts';
 import type { LaneOptions, RelayLane, RunningLane, StreamEnds, StreamWay } from './relay-lane.ts';
 
-type LinkKind = TlsEndConfig['link'];
-
-const NAMES: Readonly<Record<LinkKind, Pick<RelayLane, 'name' | 'description'>>> = {
-  agent: { name: 'tls', description: "our TLS lane, on each device a client and the agent's link" },
-  batched: { name: 'tls-batched', description: 'the same with links of batched sockets' },
-};
-
-/** Our relay's TLS lane, with a DERP client and a loopback socket on each device. */
-export function tlsRelayLane(link: LinkKind): RelayLane {
+/** Our relay's TLS lane, with a DERP client and the agent's loopback socket on each device. */
+export function tlsRelayLane(): RelayLane {
   return {
-    ...NAMES[link],
+    name: 'tls',
+    description: "our TLS lane, on each device a client and the agent's loopback socket",
     start: async (options) => {
       const { network, nodeArguments } = options;
       const program = await startProgram<TlsLaneCalls>({
@@ -25,21 +19,18 @@ export function tlsRelayLane(link: LinkKind): RelayLane {
         config: { address: network.relayAddress } satisfies TlsLaneConfig,
         nodeArguments,
       });
-      return new RunningTlsLane(program, { ...options, link });
+      return new RunningTlsLane(program, options);
     },
   };
 }
 
 class RunningTlsLane implements RunningLane {
   readonly #program: RunningProgram<TlsLaneCalls>;
-  readonly #options: LaneOptions & { readonly link: LinkKind };
+  readonly #options: LaneOptions;
   readonly #ends: RunningProgram<TlsEndCalls>[] = [];
   endPids: readonly number[] = [];
 
-  constructor(
-    program: RunningProgram<TlsLaneCalls>,
-    options: LaneOptions & { readonly link: LinkKind },
-  ) {
+  constructor(program: RunningProgram<TlsLaneCalls>, options: LaneOptions) {
     this.#program = program;
     this.#options = options;
   }
@@ -81,13 +72,12 @@ class RunningTlsLane implements RunningLane {
       readonly port: number;
     },
   ): Promise<Endpoint> {
-    const { link, nodeArguments } = this.#options;
+    const { nodeArguments } = this.#options;
     const config: TlsEndConfig = {
       relay: await this.#program.call('place'),
       privateKey: Buffer.from(pair.own.privateKey.exportBytes()).toString('base64'),
       peer: formatX25519PublicKey(pair.peer.privateKey.publicKey),
       tunnelPort: pair.port,
-      link,
     };
     const file = './tls-end.ts';
     const end = await startProgram<TlsEndCalls>({ host, file, config, nodeArguments });

@@ -2,14 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:tls';
-import { openPeerLink } from '@nexodus/agent/testing';
+import { createPeerLinks } from '@nexodus/agent/testing';
 import { systemClock } from '@nexodus/clock';
 import { channelBindingOf, openDerpClient, requestDerpUpgrade } from '@nexodus/derp/connection';
 import { parseWireGuardPublicKey, WireGuardPrivateKey } from '@nexodus/wireguard';
 import { answerCalls, programConfig } from './answer-calls.ts';
-import { openBatchedLink } from './batched-link.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { TunnelLink } from './tunnel-link.ts';
 
 /** Where and who it is. Keys in base64. */
 export interface TlsEndConfig {
@@ -18,8 +16,6 @@ export interface TlsEndConfig {
   readonly peer: string;
   /** Port of WireGuard on loopback. */
   readonly tunnelPort: number;
-  /** The loopback socket: as the agent has it, or batched. */
-  readonly link: 'agent' | 'batched';
 }
 
 const config = programConfig<TlsEndConfig>();
@@ -46,19 +42,18 @@ const client = await openDerpClient({
   random: randomBytes,
   onPacket: (_source, packet) => deliver(packet),
 });
-const link = await openLink((datagram) => client.send(peer, datagram));
+const links = createPeerLinks(() => config.tunnelPort);
+const link = await links.open({
+  onDatagram: (datagram) => client.send(peer, datagram),
+  onLost: () => {
+    throw new Error('the loopback socket is gone');
+  },
+});
 deliver = (datagram) => link.deliver(datagram);
-
-async function openLink(onDatagram: (datagram: Uint8Array) => void): Promise<TunnelLink> {
-  const { tunnelPort } = config;
-  if (config.link === 'batched') return openBatchedLink({ tunnelPort, onDatagram });
-  const { endpoint, ...opened } = await openPeerLink({ tunnelPort: () => tunnelPort, onDatagram });
-  return { ...opened, port: Number(endpoint.slice(endpoint.lastIndexOf(':') + 1)) };
-}
 
 const calls = {
   /** Port of the loopback socket. */
-  port: (): number => link.port,
+  port: (): number => Number(link.endpoint.slice(link.endpoint.lastIndexOf(':') + 1)),
   /** Packets that the line was too slow for. */
   dropped: (): number => client.droppedPackets,
 };
@@ -68,5 +63,5 @@ export type TlsEndCalls = typeof calls;
 
 await answerCalls(calls, async () => {
   client.close();
-  await link.close();
+  await links.close();
 });
