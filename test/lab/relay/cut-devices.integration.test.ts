@@ -35,19 +35,19 @@ async function keepPinging(from: LabMachine, to: LabMachine) {
   return { ping, lastAnswerAt };
 }
 
-test('a deleted device is cut by the relay within 2 s, though both daemons are gone', async () => {
+test('a deleted device is cut by the relay within a second of the answer, though both daemons are gone', async () => {
   const [a, b] = await talkingPair('del');
   const { ping, lastAnswerAt } = await keepPinging(a, b);
   await Promise.all([a.end('SIGTERM'), b.end('SIGTERM')]);
   const endedAt = Date.now();
   await eventually(() => expect(lastAnswerAt()).toBeGreaterThan(endedAt + 1_000));
-  const deletedAt = Date.now();
   await lab.administrator.text(['device', 'delete', b.deviceId]);
+  const deletedAt = Date.now();
   // Nothing comes for a time in which thirty answers would.
   await eventually(() => expect(lastAnswerAt()).toBeLessThan(Date.now() - 30 * PING_MS), {
     timeoutMs: 20_000,
   });
-  expect(lastAnswerAt() - deletedAt).toBeLessThan(2_000);
+  expect(lastAnswerAt() - deletedAt).toBeLessThan(1_000);
   await ping.stop({ signal: 'SIGKILL' });
 });
 
