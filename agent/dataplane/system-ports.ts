@@ -8,7 +8,9 @@ import { createIprouteHostNetwork, readIpInterface } from './iproute-host-networ
 import { createKernelTunnel, hasKernelWireGuard } from './kernel-tunnel.ts';
 import { createNftablesFirewall } from './nftables-firewall.ts';
 import { createNftablesPortShare } from './nftables-port-share.ts';
+import { createNftablesSourcePin } from './nftables-source-pin.ts';
 import type { PortShare } from './port-share.ts';
+import type { SourcePin } from './source-pin.ts';
 import type { Tunnel } from './tunnel.ts';
 import { createWireguardGoTunnel } from './wireguard-go-tunnel.ts';
 
@@ -29,6 +31,7 @@ export interface SystemPorts {
   readonly network: HostNetwork;
   readonly firewall: Firewall;
   readonly portShare: PortShare;
+  readonly sourcePin: SourcePin;
 }
 
 /** Bit of CAP_NET_ADMIN in a capability mask (capabilities(7)). */
@@ -56,6 +59,7 @@ export async function createSystemPorts(options: SystemPortsOptions): Promise<Sy
     network: createIprouteHostNetwork({ interfaceName, runner }),
     firewall: createNftablesFirewall({ interfaceName, runner }),
     portShare: createNftablesPortShare({ interfaceName, runner }),
+    sourcePin: createNftablesSourcePin({ interfaceName, runner }),
   };
 }
 
