@@ -2,7 +2,7 @@ import { addressBits, formatIpAddress, type IpAddress, parseIpAddress } from '@n
 import type { PinnedSource } from '../source-pin.ts';
 
 /** The table of one tunnel interface, in family `inet`. */
-export function sourcePinTable(interfaceName: string): string {
+function sourcePinTable(interfaceName: string): string {
   return `nexodus_${interfaceName}_pin`;
 }
 
