@@ -35,6 +35,7 @@ const PURE_PACKAGES = [
   'stun-codec',
   'derp',
   'relay-registration',
+  'probe',
   'backoff',
   'wireguard',
   'device-identity',

@@ -4,7 +4,10 @@
  */
 export const DATAGRAM_MAGIC = 0xf557_4d31;
 
-/** The fifth byte: what the datagram is. Below 0x10 are probes between devices. */
+/**
+ * The fifth byte: what the datagram is. Up to 0x1f it concerns a relay (0x12: the agent's lane notice); 0x20 to 0x2f are
+ * probes between devices (packages/probe).
+ */
 export const datagramType = { registration: 0x10, registrationAnswer: 0x11 } as const;
 
 /** Writes magic and type. */

@@ -1,0 +1,11 @@
+export { deriveProbePair } from './probe-pair.ts';
+export type { ProbePair } from './probe-pair.ts';
+export { ProbePairs } from './probe-pairs.ts';
+export { datagramBytesOf, encodeProbe, PROBE_BYTES } from './probe.ts';
+export type { Probe } from './probe.ts';
+export { readProbe } from './read-probe.ts';
+export type { ProbeRefusal, ProbeVerdict } from './read-probe.ts';
+export { MAX_CANDIDATES } from './signal.ts';
+export type { Candidate, CandidateKind, DeclineReason, Signal, UdpAddress } from './signal.ts';
+export { MAX_SIGNAL_BYTES, SignalChannel } from './signal-channel.ts';
+export type { SealingOptions, SignalRefusal, SignalVerdict } from './signal-channel.ts';
