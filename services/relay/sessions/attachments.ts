@@ -1,6 +1,7 @@
 import type { AttachResponse } from '@nexodus/contracts/relay-session';
 import type { GrantPayload } from '@nexodus/contracts/relay';
 import type { RpcError } from '@nexodus/rpc';
+import type { TokenBucket } from '../core/token-bucket.ts';
 
 /** What is said to a device. */
 export type AttachMessage = NonNullable<AttachResponse['message']>;
@@ -9,6 +10,8 @@ export type AttachMessage = NonNullable<AttachResponse['message']>;
 export interface DeviceLine {
   /** Queues a message. */
   say(message: AttachMessage): void;
+  /** Queues a message that may be lost; false, and it is, where too much waits. */
+  offer(message: AttachMessage): boolean;
   /** Ends the stream after what is queued. The first end counts. */
   end(error: RpcError): void;
 }
@@ -21,6 +24,8 @@ export interface Attachment {
   /** The WireGuard key, as `keyText` gives it. */
   readonly keyText: string;
   readonly line: DeviceLine;
+  /** Signals that it may send. */
+  readonly signals: TokenBucket;
   /** The newest pass. */
   pass: GrantPayload;
 }

@@ -16,6 +16,7 @@ import { GrantFollower } from './grant-follower.ts';
 import { GrantKeys } from './grant-keys.ts';
 import { createGrpcSocket } from './grpc-socket.ts';
 import { LaneKeeper } from './lane-keeper.ts';
+import { observeSignals } from './observe-signals.ts';
 import { createPublicListener } from './public-listener.ts';
 import { type HubLimits, SessionHub } from './session-hub.ts';
 
@@ -83,6 +84,7 @@ export function createRelaySessions(options: RelaySessionsOptions): RelaySession
     newSessionId: () => randomBytes(8).readBigUInt64BE(),
     clock,
   });
+  observeSignals(options.meter, hub.signals.counts);
   const grpc = createGrpcSocket({ relayId, hub, verify: keys.verify.bind(keys), clock, logger });
   const listener = createPublicListener({
     ...listen,

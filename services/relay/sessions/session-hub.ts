@@ -10,12 +10,14 @@ import { SessionEndReason } from '@nexodus/contracts/relay-session';
 import { RelayRegistrationKey, type SessionSide } from '@nexodus/relay-registration';
 import type { GrantVerdict } from '@nexodus/relay-grant';
 import { RpcError, Status, unauthenticated } from '@nexodus/rpc';
-import { wireGuardPublicKeyFromBytes } from '@nexodus/wireguard';
 import { LaneUse, type UseLimits } from '../core/lane-use.ts';
+import { TokenBucket } from '../core/token-bucket.ts';
 import type { CarryVerdict } from '../tls-lane/tls-lane.ts';
 import { type Attachment, Attachments, type DeviceLine, keyText } from './attachments.ts';
 import { isSamePair, type PairSession, PairSessions, sideOf } from './pair-sessions.ts';
-import type { UdpLane, UdpLaneDevice, UdpLaneEnd, UdpLaneEvents } from '../udp-lane/udp-lane.ts';
+import { placeSession } from './place-session.ts';
+import { SIGNAL_LIMIT, SignalPost } from './signal-post.ts';
+import type { UdpLane, UdpLaneEnd, UdpLaneEvents } from '../udp-lane/udp-lane.ts';
 
 /** Bounds of a relay. */
 export interface HubLimits {
@@ -57,6 +59,8 @@ const IDLE_MS = 300_000;
 
 /** The sessions of a relay. */
 export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
+  /** Passes signals on between the sides of a session. */
+  readonly signals: SignalPost;
   readonly #options: SessionHubOptions;
   readonly #attachments = new Attachments();
   readonly #sessions = new PairSessions();
@@ -64,6 +68,9 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
 
   constructor(options: SessionHubOptions) {
     this.#options = options;
+    const { clock } = options;
+    const [attachments, sessions] = [this.#attachments, this.#sessions];
+    this.signals = new SignalPost({ attachments, sessions, clock });
   }
 
   /** What the hub holds. */
@@ -114,6 +121,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
       vpcId: pass.vpcId,
       keyText: keyText(device.wireguardPublicKey),
       line,
+      signals: new TokenBucket(SIGNAL_LIMIT),
       pass,
     };
     const before = this.#attachments.add(attachment);
@@ -307,7 +315,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
     if (!this.#hasRoom(grant)) return undefined;
     const sessionId = this.#options.newSessionId();
     const keys = [RelayRegistrationKey.generate(), RelayRegistrationKey.generate()] as const;
-    const place = this.#openLane({ sessionId, grant, keys });
+    const place = this.#place({ sessionId, grant, keys });
     const session: PairSession = {
       sessionId,
       keys,
@@ -339,36 +347,13 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
       this.#options.follower.unfollow(session.grant.grantId);
       this.#sessions.renew(session, grant);
     }
-    session.place = this.#openLane(session);
+    session.place = this.#place(session);
     session.isPlaced = true;
   }
 
-  /** Also renews what the lane carries. */
-  #openLane({
-    grant,
-    keys,
-    sessionId,
-  }: Pick<PairSession, 'grant' | 'keys' | 'sessionId'>): PairSession['place'] {
-    const { devices, notAfterSeconds, organizationId } = grant;
-    const [first, second] = devices;
-    if (first === undefined || second === undefined) throw new Error('a pair names two devices');
-    const laneDevice = (
-      bytes: Uint8Array,
-      registrationKey: RelayRegistrationKey,
-    ): UdpLaneDevice => ({
-      wireGuardKey: wireGuardPublicKeyFromBytes(bytes),
-      registrationKey,
-    });
-    return this.#options.udpLane.open({
-      sessionId,
-      tenantId: organizationId,
-      devices: [
-        laneDevice(first.wireguardPublicKey, keys[0]),
-        laneDevice(second.wireguardPublicKey, keys[1]),
-      ],
-      notAfterAt: Number(notAfterSeconds) * 1_000,
-      ...this.#options.limits.session,
-    });
+  #place(session: Pick<PairSession, 'grant' | 'keys' | 'sessionId'>): PairSession['place'] {
+    const { limits, udpLane } = this.#options;
+    return placeSession(udpLane, session, limits.session);
   }
 
   #tellOpened(

@@ -27,6 +27,9 @@ export interface SessionServiceOptions {
 /** Messages that may wait for a device that reads nothing. */
 const MAX_WAITING = 1_000;
 
+/** What may be lost is not queued behind so many: it would be late, and others could fill the queue. */
+const MAX_WAITING_OFFERS = 64;
+
 /** Requests of one device that are worked on at once. */
 const MAX_RUNNING = 64;
 
@@ -74,6 +77,12 @@ class AttachStream implements DeviceLine {
     this.#waiting.push(message);
     if (this.#waiting.length > MAX_WAITING) this.#end();
     else this.#wake.resolve();
+  }
+
+  offer(message: AttachMessage): boolean {
+    if (this.#isOver || this.#waiting.length >= MAX_WAITING_OFFERS) return false;
+    this.say(message);
+    return true;
   }
 
   end(error: RpcError): void {
@@ -189,6 +198,8 @@ class AttachStream implements DeviceLine {
       this.#run(hub.openSession(attachment, message.value.grant));
     } else if (message?.$case === 'invite') {
       this.#run(hub.invite(attachment, message.value));
+    } else if (message?.$case === 'signal') {
+      hub.signals.pass(attachment, message.value);
     } else if (message?.$case === 'heartbeat' && message.value.ping !== 0n) {
       this.say({ $case: 'heartbeat', value: message.value });
     }

@@ -129,6 +129,7 @@ export class TestStream {
   readonly #ending = new AbortController();
   readonly #requests: { message: object }[] = [];
   #wake = Promise.withResolvers<void>();
+  #reading: Promise<void> | undefined;
 
   constructor(service: ReturnType<typeof createSessionService>) {
     const client = createInMemoryClient(SessionServiceDefinition, service, { identity: null });
@@ -137,6 +138,7 @@ export class TestStream {
       const requests = this.#outgoing() as AsyncIterable<AttachRequest>;
       for await (const { message } of client.attach(requests, { signal: this.#ending.signal })) {
         if (message !== undefined) this.messages.push(message);
+        await this.#reading;
       }
     };
     this.ended = run().then(
@@ -167,6 +169,13 @@ export class TestStream {
     });
     // Filtered by the case whose value it is.
     return value as ValueOf<C>;
+  }
+
+  /** Reads nothing more than one message until the result is called. */
+  pause(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#reading = promise;
+    return resolve;
   }
 
   async close(): Promise<void> {
