@@ -45,6 +45,8 @@ export interface RelayLineListener {
   /** The relay does not take the pair's grant any more. */
   readonly onPairRefused: (peerId: string) => void;
   readonly onPacket: (source: WireGuardPublicKey, packet: Uint8Array) => void;
+  /** The relay says that a peer with which it has a session sent this. */
+  readonly onSignal: (peerId: string, sealed: Uint8Array) => void;
 }
 
 /** A session of a pair at one relay. */
@@ -160,6 +162,14 @@ export class RelayLine {
     return this.#derp?.send(destination, packet) ?? false;
   }
 
+  /** Hands the relay a sealed signal for a peer; false where there is no session with it now. It may be lost. */
+  sendSignal(peerId: string, sealed: Uint8Array): boolean {
+    const session = this.session(peerId);
+    if (session === undefined) return false;
+    const value = { sessionId: session.sessionId, sealed: Buffer.from(sealed) };
+    return this.#attachment.say({ $case: 'signal', value });
+  }
+
   /** There is a newer pass. */
   showPass(): void {
     this.#attachment.showPass();
@@ -259,6 +269,12 @@ export class RelayLine {
       case 'invited': {
         const { grant, relayId } = word.value;
         if (grant !== undefined) this.#listener.onInvited(grant, relayId);
+        return;
+      }
+      case 'signalled': {
+        const { sealed, sessionId } = word.value;
+        const from = this.#find(sessionId);
+        if (from !== undefined) this.#listener.onSignal(from.peerId, sealed);
         return;
       }
       case 'registerNow':

@@ -59,6 +59,11 @@ export interface RelayPathsOptions {
   readonly logger: Logger;
   /** Endpoints, whereabouts or routes are different. */
   readonly onChange: () => void;
+  /**
+   * Something that a relay says a peer sent: at most 1,200 bytes, sealed (packages/probe). Nobody vouches for it before it
+   * has opened. Undefined: signals are passed over.
+   */
+  readonly onSignal?: (peerDeviceId: string, sealed: Uint8Array) => void;
 }
 
 /** While there are pairs, what waits for time is looked at so often; otherwise seldom. */
@@ -134,6 +139,7 @@ export class RelayPaths {
       onInvited: (grant, place) => this.#invited(grant, place),
       onPairRefused: (peerId) => this.#pairRefused(peerId),
       onPacket: (source, packet) => this.#receive(source, packet),
+      onSignal: (peerId, sealed) => options.onSignal?.(peerId, sealed),
     });
     portSocket.listen((datagram, from) => {
       const place = isRegistrationAnswer(datagram) ? textOfPlace(from) : undefined;
@@ -182,6 +188,19 @@ export class RelayPaths {
       return { kind: 'relay-udp', relayId, reason: why };
     }
     return DIRECT_PATH;
+  }
+
+  /**
+   * Hands a sealed signal for a peer to the relay that carries its packets, else to another at which both may be. False
+   * where no session with the peer is open. A relay drops it, and says nothing, where the peer has not opened its side yet
+   * or this device says more than 20 a second there after 40 at once.
+   */
+  sendSignal(peerDeviceId: string, sealed: Uint8Array): boolean {
+    const pair = this.#pairs.get(peerDeviceId);
+    if (pair === undefined) return false;
+    const { relayed, meeting } = pair;
+    const relayIds = [relayed.route?.relayId ?? '', ...relayed.places(meeting)];
+    return relayIds.some((relayId) => this.#lines.get(relayId)?.sendSignal(peerDeviceId, sealed));
   }
 
   /** The service's newest map of relays. */

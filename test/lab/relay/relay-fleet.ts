@@ -31,7 +31,7 @@ import { createRelayModule, relayConfig } from '@nexodus/relay';
 import { grantKeyId, signGrant } from '@nexodus/relay-grant';
 import { createInMemoryClient, type ServedCall, type ServiceIdentity } from '@nexodus/rpc';
 import { silentLogger } from '@nexodus/telemetry';
-import { formatX25519PublicKey } from '@nexodus/wireguard';
+import { type DiscoPrivateKey, formatX25519PublicKey } from '@nexodus/wireguard';
 import { createNoopMeter } from '@opentelemetry/api';
 
 /** A relay behind a wire. */
@@ -55,6 +55,9 @@ export interface FleetDevice {
   readonly relayId: string;
   /** Numbers of the packets that arrived, with when. */
   readonly arrived: readonly { readonly number: number; readonly atMs: number }[];
+  readonly keys: { readonly disco: DiscoPrivateKey };
+  /** Signals that arrived, with the peer that a relay named. */
+  readonly heard: readonly { readonly peerId: string; readonly sealed: Uint8Array }[];
   /** Sends a numbered packet to the other device the way its tunnel would. */
   send(number: number): void;
 }
@@ -316,6 +319,7 @@ class RunningDevice implements FleetDevice, AsyncDisposable {
   readonly keys = generateDeviceKeys();
   readonly paths: RelayPaths;
   readonly arrived: { number: number; atMs: number }[] = [];
+  readonly heard: { peerId: string; sealed: Uint8Array }[] = [];
   readonly #portSocket: Awaited<ReturnType<typeof openPortSocket>>;
   #peer: RunningDevice | undefined;
 
@@ -344,6 +348,7 @@ class RunningDevice implements FleetDevice, AsyncDisposable {
       random: Math.random,
       logger: silentLogger,
       onChange: () => this.#peer?.learn(),
+      onSignal: (peerId, sealed) => void this.heard.push({ peerId, sealed }),
     });
   }
 
