@@ -34,7 +34,7 @@ const declineReasons: Readonly<Record<DeclineReason, wire.DeclineReason>> = {
 };
 
 /** Thrown by `decodeSignalBody`: the bytes are no signal of their kind. */
-export class SignalFormatError extends Error {
+class SignalFormatError extends Error {
   override readonly name = 'SignalFormatError';
 }
 
