@@ -7,8 +7,10 @@ import type { HostNetwork } from './host-network.ts';
 import { createIprouteHostNetwork, readIpInterface } from './iproute-host-network.ts';
 import { createKernelTunnel, hasKernelWireGuard } from './kernel-tunnel.ts';
 import { createNftablesFirewall } from './nftables-firewall.ts';
+import { createNftablesPeerPorts } from './nftables-peer-ports.ts';
 import { createNftablesPortShare } from './nftables-port-share.ts';
 import { createNftablesSourcePin } from './nftables-source-pin.ts';
+import type { PeerPorts } from './peer-ports.ts';
 import type { PortShare } from './port-share.ts';
 import type { SourcePin } from './source-pin.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -32,6 +34,7 @@ export interface SystemPorts {
   readonly firewall: Firewall;
   readonly portShare: PortShare;
   readonly sourcePin: SourcePin;
+  readonly peerPorts: PeerPorts;
 }
 
 /** Bit of CAP_NET_ADMIN in a capability mask (capabilities(7)). */
@@ -60,6 +63,7 @@ export async function createSystemPorts(options: SystemPortsOptions): Promise<Sy
     firewall: createNftablesFirewall({ interfaceName, runner }),
     portShare: createNftablesPortShare({ interfaceName, runner }),
     sourcePin: createNftablesSourcePin({ interfaceName, runner }),
+    peerPorts: createNftablesPeerPorts({ interfaceName, runner }),
   };
 }
 

@@ -1,10 +1,5 @@
-import { addressBits, formatIpAddress, type IpAddress, parseIpAddress } from '@nexodus/netip';
 import type { PinnedSource } from '../source-pin.ts';
-
-/** The table of one tunnel interface, in family `inet`. */
-function sourcePinTable(interfaceName: string): string {
-  return `nexodus_${interfaceName}_pin`;
-}
+import { matchEndpoint, replaceTable } from './endpoint-match.ts';
 
 /** First four bytes of WireGuard's data messages (paper section 5.4.6). */
 const DATA = '@th,64,32 0x04000000';
@@ -20,10 +15,9 @@ export function renderSourcePins(
   tunnelPort: number,
   pins: readonly PinnedSource[],
 ): string {
-  const table = sourcePinTable(interfaceName);
-  const removal = `\nadd table inet ${table}\ndelete table inet ${table}\n`;
-  if (pins.length === 0) return removal;
-  return `${removal}table inet ${table} {
+  const table = `nexodus_${interfaceName}_pin`;
+  if (pins.length === 0) return replaceTable(table);
+  return `${replaceTable(table)}table inet ${table} {
   chain in {
     type filter hook input priority 260; policy accept;
 ${pins.map((pin) => renderPin(tunnelPort, pin)).join('\n')}
@@ -33,16 +27,9 @@ ${pins.map((pin) => renderPin(tunnelPort, pin)).join('\n')}
 }
 
 function renderPin(tunnelPort: number, pin: PinnedSource): string {
-  const [from, to] = [readEndpoint(pin.from), readEndpoint(pin.to)];
-  if (from.address.family !== to.address.family)
+  const [from, to] = [matchEndpoint(pin.from), matchEndpoint(pin.to)];
+  if (from.family !== to.family)
     throw new RangeError('nftables cannot change the family of an address');
-  const ip = addressBits(from.address.family) === 32 ? 'ip' : 'ip6';
-  const match = `${ip} saddr ${formatIpAddress(from.address)} udp sport ${from.port} udp dport ${tunnelPort} ${DATA}`;
-  return `    ${match} ${ip} saddr set ${formatIpAddress(to.address)} udp sport set ${to.port} counter`;
-}
-
-function readEndpoint(text: string): { readonly address: IpAddress; readonly port: number } {
-  const at = text.lastIndexOf(':');
-  const host = text.slice(0, at).replace(/^\[(.*)\]$/, '$1');
-  return { address: parseIpAddress(host), port: Number(text.slice(at + 1)) };
+  const match = `${from.ip} saddr ${from.address} udp sport ${from.port} udp dport ${tunnelPort} ${DATA}`;
+  return `    ${match} ${to.ip} saddr set ${to.address} udp sport set ${to.port} counter`;
 }

@@ -1,6 +1,6 @@
 import type { HostProcess, VirtualHost } from '@nexodus/netsim';
 
-/** One UDP socket on a host, driven from here. */
+/** One UDP socket on a host, driven from here. The characters of texts are bytes (ISO 8859-1). */
 export interface UdpSocket extends AsyncDisposable {
   readonly host: VirtualHost;
   /** Its port, on the wildcard address of one family. */
@@ -57,10 +57,10 @@ async function waitForText(process: HostProcess, text: string): Promise<Endpoint
 const PROGRAM = `
 const [type, port] = process.argv.slice(1);
 const socket = require('node:dgram').createSocket(type);
-socket.on('message', (text, from) => console.log('got ' + from.address + ' ' + from.port + ' ' + text));
+socket.on('message', (text, from) => console.log('got ' + from.address + ' ' + from.port + ' ' + text.toString('latin1')));
 socket.bind(Number(port), () => console.log('port ' + socket.address().port));
 require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
   const [port, address, ...text] = line.split(' ');
-  socket.send(text.join(' '), Number(port), address, () => {});
+  socket.send(Buffer.from(text.join(' '), 'latin1'), Number(port), address, () => {});
 });
 `;
