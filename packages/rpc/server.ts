@@ -17,7 +17,12 @@ import { currentHangUp, hangUpInterceptor } from './hang-up.ts';
 import { peerNameInterceptor } from './peer-name.ts';
 import { RpcError } from './rpc-error.ts';
 import type { BoundService, ServedCall, Surface } from './surface.ts';
-import { serverCredentials, serverOptions, type ServerTls } from './transport.ts';
+import {
+  type ConnectionLimits,
+  serverCredentials,
+  serverOptions,
+  type ServerTls,
+} from './transport.ts';
 import { toWireError } from './wire-error.ts';
 
 /** A call before its handler runs. */
@@ -45,6 +50,8 @@ export interface RpcServerOptions<S extends Surface, Identity> {
   /** Absent only on a unix socket that file permissions guard. */
   tls?: ServerTls;
   services: readonly BoundService<S, Identity>[];
+  /** What one connection may take. Default: on the public surface 1,000 calls at once and 5 min without one. */
+  connectionLimits?: ConnectionLimits;
   /** Says who calls, or throws UNAUTHENTICATED. Runs before every handler but health and reflection. */
   authenticate: (call: IncomingCall) => Promise<Identity>;
   /** Called after each call. */
@@ -79,7 +86,7 @@ export async function startRpcServer<S extends Surface, Identity>(
   }
   // grpc-js reads `interceptors` from the same object as its channel options.
   const interceptors = [hangUpInterceptor, peerNameInterceptor];
-  const grpcOptions = { ...serverOptions(surface), interceptors };
+  const grpcOptions = { ...serverOptions(surface, options.connectionLimits), interceptors };
   const server = createServer(grpcOptions)
     .use(openTelemetryServerMiddleware())
     .use(errorDetailsServerMiddleware)

@@ -44,18 +44,27 @@ const mostPublicStreams = 1_000;
 /** A connection to the public server on which no call runs is closed after so long; clients open another. */
 const publicIdleMs = 300_000;
 
-/** Options of a server on a surface. */
-export function serverOptions(surface: Surface): ChannelOptions {
+/** What one connection to a server may take. */
+export interface ConnectionLimits {
+  /** Calls that run at once. */
+  readonly streams: number;
+  /** A connection on which no call runs is closed after so long. */
+  readonly idleMs: number;
+}
+
+const publicLimits: ConnectionLimits = { streams: mostPublicStreams, idleMs: publicIdleMs };
+
+/** Options of a server on a surface; without limits, those of the surface. */
+export function serverOptions(surface: Surface, limits?: ConnectionLimits): ChannelOptions {
   const isPublic = surface === 'public';
+  const connection = limits ?? (isPublic ? publicLimits : undefined);
   return {
     'grpc.max_receive_message_length': isPublic ? largestPublicRequestBytes : maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
-    ...(isPublic
-      ? {
-          'grpc.max_concurrent_streams': mostPublicStreams,
-          'grpc.max_connection_idle_ms': publicIdleMs,
-        }
-      : {}),
+    ...(connection !== undefined && {
+      'grpc.max_concurrent_streams': connection.streams,
+      'grpc.max_connection_idle_ms': connection.idleMs,
+    }),
     ...keepAlive,
   };
 }

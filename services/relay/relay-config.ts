@@ -63,7 +63,7 @@ export const relayConfig = z.object({
       /** Devices that may be attached at once. */
       attachments: z.int().min(1).max(1_000_000).default(10_000),
       /** Connections at once from one IPv4 address or IPv6 /64, of 20,000 in all; a device has two, a site one address. */
-      connections_per_source: z.int().min(1).max(20_000).default(5_000),
+      connections_per_source: z.int().min(1).max(20_000).default(2_000),
       /** Sessions of one organization at once. */
       sessions_per_organization: z.int().min(1).max(1_000_000).default(5_000),
       /** Sessions of one device at once. */

@@ -21,15 +21,22 @@ export class LaneUse {
   readonly #quotaBytes: number;
   /** By side that sends. */
   readonly #rates: readonly [TokenBucket, TokenBucket] | undefined;
-  #bytes = 0;
+  #bytes: number;
   #usedAtMs: number;
 
-  constructor({ quotaBytes, rateBytesPerSecond }: UseLimits, nowMs: number) {
+  /** `usedBytes` were carried for the same pair before. */
+  constructor({ quotaBytes, rateBytesPerSecond }: UseLimits, nowMs: number, usedBytes = 0) {
     this.#quotaBytes = quotaBytes;
+    this.#bytes = usedBytes;
     this.#usedAtMs = nowMs;
     if (!Number.isFinite(rateBytesPerSecond)) return;
     const limit = { ratePerSecond: rateBytesPerSecond, burst: burstBytes(rateBytesPerSecond) };
     this.#rates = [new TokenBucket(limit), new TokenBucket(limit)];
+  }
+
+  /** Bytes that count for the quota. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Counts bytes that a side sends, where they may pass. */

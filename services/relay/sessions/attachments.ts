@@ -10,8 +10,8 @@ export type AttachMessage = NonNullable<AttachResponse['message']>;
 export interface DeviceLine {
   /** Queues a message. */
   say(message: AttachMessage): void;
-  /** Queues a message that may be lost; false, and it is, where too much waits. */
-  offer(message: AttachMessage): boolean;
+  /** Queues a message that may be lost; false, and it is, where so many wait already. */
+  offer(message: AttachMessage, mostWaiting: number): boolean;
   /** Ends the stream after what is queued. The first end counts. */
   end(error: RpcError): void;
 }
@@ -26,6 +26,8 @@ export interface Attachment {
   readonly line: DeviceLine;
   /** Signals that it may send. */
   readonly signals: TokenBucket;
+  /** Requests that it may make. */
+  readonly requests: TokenBucket;
   /** The newest pass. */
   pass: GrantPayload;
 }

@@ -25,6 +25,9 @@ export interface GrpcSocket {
 const HEARTBEAT_MS = 5_000;
 const SILENCE_MS = 30_000;
 
+/** A device has one stream; another may not be over yet, and somebody may ask for health. */
+const CONNECTION_LIMITS = { streams: 4, idleMs: 10_000 };
+
 /** Serves SessionService on a unix socket in a folder that only this user enters. Devices prove themselves in the stream. */
 export function createGrpcSocket(options: GrpcSocketOptions): GrpcSocket {
   const { logger } = options;
@@ -41,6 +44,7 @@ export function createGrpcSocket(options: GrpcSocketOptions): GrpcSocket {
         surface: 'public',
         address: `unix:${path()}`,
         services: [bind(SessionServiceDefinition, createSessionService(settings))],
+        connectionLimits: CONNECTION_LIMITS,
         authenticate: async () => null,
         onCall: logCalls(logger),
         explainFault,

@@ -64,6 +64,8 @@ export class PairSessions {
   >();
   /** Pairs that get no new session, with the end of that in seconds since 1970. */
   readonly #barred = new Map<string, bigint>();
+  /** What pairs carried in sessions that have ended, until their grants' ends. */
+  readonly #used = new Map<string, { readonly bytes: number; readonly until: bigint }>();
   readonly #ofTenant = new Counts();
   readonly #ofDevice = new Counts();
 
@@ -120,9 +122,21 @@ export class PairSessions {
     return (this.#barred.get(pairText(grant)) ?? nowSeconds) > nowSeconds;
   }
 
-  /** Forgets who was barred until now. */
-  forgetBars(nowSeconds: bigint): void {
+  /** Lets what a session carried count for the next one of its pair, until the end of its grant. */
+  remember({ grant, tls }: PairSession): void {
+    if (tls.bytes === 0) return;
+    this.#used.set(pairText(grant), { bytes: tls.bytes, until: grant.notAfterSeconds });
+  }
+
+  /** Bytes that the pair of a grant carried before, as far as they count. */
+  usedBefore(grant: GrantPayload): number {
+    return this.#used.get(pairText(grant))?.bytes ?? 0;
+  }
+
+  /** Forgets what counted until now. */
+  forget(nowSeconds: bigint): void {
     for (const [pair, until] of this.#barred) if (until <= nowSeconds) this.#barred.delete(pair);
+    for (const [pair, { until }] of this.#used) if (until <= nowSeconds) this.#used.delete(pair);
   }
 
   /** Adds a session; its pair has none. */

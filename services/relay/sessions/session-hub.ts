@@ -11,7 +11,7 @@ import { RelayRegistrationKey, type SessionSide } from '@nexodus/relay-registrat
 import type { GrantVerdict } from '@nexodus/relay-grant';
 import { RpcError, Status, unauthenticated } from '@nexodus/rpc';
 import { LaneUse, type UseLimits } from '../core/lane-use.ts';
-import { TokenBucket } from '../core/token-bucket.ts';
+import { type BucketLimit, TokenBucket } from '../core/token-bucket.ts';
 import type { CarryVerdict } from '../tls-lane/tls-lane.ts';
 import { type Attachment, Attachments, type DeviceLine, keyText } from './attachments.ts';
 import { isSamePair, type PairSession, PairSessions, sideOf } from './pair-sessions.ts';
@@ -57,6 +57,12 @@ const TLS_ACTIVE_MS = 60_000;
 /** A session that only the TLS lane carries ends after so long without a packet, as in the UDP lane. */
 const IDLE_MS = 300_000;
 
+/** What a device may ask: all its sessions at once when it comes back, then what changes bring. */
+const REQUEST_LIMIT: BucketLimit = { ratePerSecond: 20, burst: 600 };
+
+/** An invitation is not queued behind so many messages: those who invite must not end the stream of whom they invite. */
+const MOST_WAITING_INVITED = 512;
+
 /** The sessions of a relay. */
 export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
   /** Passes signals on between the sides of a session. */
@@ -64,6 +70,8 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
   readonly #options: SessionHubOptions;
   readonly #attachments = new Attachments();
   readonly #sessions = new PairSessions();
+  /** Grants that hold no longer, with their end in seconds since 1970. */
+  readonly #revoked = new Map<string, bigint>();
   #isDraining = false;
 
   constructor(options: SessionHubOptions) {
@@ -113,6 +121,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
     const [device] = pass.devices;
     if (device === undefined) throw new Error('a pass names a device');
     if (this.#isDraining) throw drainingError();
+    if (this.#revoked.has(pass.grantId)) throw revokedError();
     const isNew = this.#attachments.get(device.deviceId) === undefined;
     if (isNew && this.#attachments.size >= this.#options.limits.attachments) throw fullError();
     const attachment: Attachment = {
@@ -122,6 +131,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
       keyText: keyText(device.wireguardPublicKey),
       line,
       signals: new TokenBucket(SIGNAL_LIMIT),
+      requests: new TokenBucket(REQUEST_LIMIT),
       pass,
     };
     const before = this.#attachments.add(attachment);
@@ -143,6 +153,11 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
       attachment.line.end(unauthenticated('GRANT_INVALID', 'the pass is another device’s'));
       return;
     }
+    if (this.#revoked.has(pass.grantId)) {
+      attachment.line.end(revokedError());
+      return;
+    }
+    if (pass.grantId === attachment.pass.grantId) return;
     const { follower } = this.#options;
     follower.follow(pass);
     follower.unfollow(attachment.pass.grantId);
@@ -180,7 +195,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
     const peer = this.#peerOf(session, side);
     if (isNews && peer !== undefined && !session.isOpen[otherSide(side)]) {
       const value = { grant: signed, relayId: this.#options.relayId };
-      peer.line.say({ $case: 'invited', value });
+      peer.line.offer({ $case: 'invited', value }, MOST_WAITING_INVITED);
     }
   }
 
@@ -209,18 +224,21 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
     }
     const peerId = verdict.grant.devices[otherSide(verdict.side)]?.deviceId ?? '';
     const peer = this.#attachments.get(peerId);
-    peer?.line.say({ $case: 'invited', value: { grant: signed, relayId } });
+    peer?.line.offer({ $case: 'invited', value: { grant: signed, relayId } }, MOST_WAITING_INVITED);
   }
 
   /** Ends all that the control plane revoked. */
   revoke(grantIds: readonly string[]): void {
     for (const grantId of grantIds) {
       const session = this.#sessions.withGrant(grantId);
-      if (session !== undefined) this.#end(session, SessionEndReason.REVOKED);
       const attachment = this.#attachments.withPass(grantId);
+      const grant = session?.grant ?? attachment?.pass;
+      // Known grants alone are followed. Who shows it again must not have it heard anew.
+      if (grant !== undefined) this.#revoked.set(grantId, grant.notAfterSeconds);
+      if (session !== undefined) this.#end(session, SessionEndReason.REVOKED);
       if (attachment === undefined) continue;
       this.#endSessionsOf(attachment.deviceId);
-      this.#dismiss(attachment, unauthenticated('GRANT_REVOKED', 'the pass was revoked'));
+      this.#dismiss(attachment, revokedError());
     }
   }
 
@@ -229,7 +247,9 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
     const { clock } = this.#options;
     const nowSeconds = secondsOf(clock);
     const nowMs = clock.monotonicMs();
-    this.#sessions.forgetBars(nowSeconds);
+    this.#sessions.forget(nowSeconds);
+    for (const [grantId, until] of this.#revoked)
+      if (until <= nowSeconds) this.#revoked.delete(grantId);
     for (const session of this.#sessions) {
       if (session.grant.notAfterSeconds <= nowSeconds) this.#end(session, SessionEndReason.EXPIRED);
       else if (!session.isPlaced && !session.tls.isUsedWithin(IDLE_MS, nowMs))
@@ -290,6 +310,8 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
     const verdict = await this.#options.verify(signed, 2);
     if (!verdict.ok) return { grantId: '', refusal: verdict.refusal };
     const { grant } = verdict;
+    const isGone = !this.#attachments.has(attachment) || this.#revoked.has(grant.grantId);
+    if (isGone) return { grantId: grant.grantId, refusal: 'GRANT_REVOKED' };
     const side = sideOf(grant, attachment.deviceId);
     const own = side === undefined ? undefined : grant.devices[side];
     const isOwn = own !== undefined && keyText(own.wireguardPublicKey) === attachment.keyText;
@@ -323,7 +345,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
       grant,
       place,
       isPlaced: true,
-      tls: new LaneUse(limits.session, clock.monotonicMs()),
+      tls: new LaneUse(limits.session, clock.monotonicMs(), this.#sessions.usedBefore(grant)),
     };
     this.#sessions.add(session);
     follower.follow(grant);
@@ -400,6 +422,7 @@ export class SessionHub implements Pick<UdpLaneEvents, 'ended' | 'roamed'> {
   #end(session: PairSession, reason: SessionEndReason): void {
     const { grant, sessionId } = session;
     this.#sessions.remove(session);
+    if (Number.isFinite(this.#options.limits.session.quotaBytes)) this.#sessions.remember(session);
     this.#options.udpLane.close(sessionId);
     this.#options.follower.unfollow(grant.grantId);
     for (const { deviceId } of grant.devices) {
@@ -420,6 +443,10 @@ function secondsOf(clock: Pick<Clock, 'now'>): bigint {
 
 function otherSide(side: SessionSide): SessionSide {
   return side === 0 ? 1 : 0;
+}
+
+function revokedError(): RpcError {
+  return unauthenticated('GRANT_REVOKED', 'the pass was revoked');
 }
 
 function drainingError(): RpcError {

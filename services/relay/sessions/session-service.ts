@@ -8,7 +8,7 @@ import type {
 } from '@nexodus/contracts/relay-session';
 import { parseDevicePublicKey } from '@nexodus/device-identity';
 import { type GrantVerdict, verifyAttachment } from '@nexodus/relay-grant';
-import { type RpcError, type ServedCall, unauthenticated } from '@nexodus/rpc';
+import { RpcError, type ServedCall, Status, unauthenticated } from '@nexodus/rpc';
 import type { Attachment, AttachMessage, DeviceLine } from './attachments.ts';
 import type { SessionHub } from './session-hub.ts';
 
@@ -27,8 +27,9 @@ export interface SessionServiceOptions {
 /** Messages that may wait for a device that reads nothing. */
 const MAX_WAITING = 1_000;
 
-/** What may be lost is not queued behind so many: it would be late, and others could fill the queue. */
-const MAX_WAITING_OFFERS = 64;
+/** A device proves itself within this time; streams that did not yet are so many at most. */
+const OPENING_MS = 10_000;
+const MAX_UNPROVEN = 20_000;
 
 /** Requests of one device that are worked on at once. */
 const MAX_RUNNING = 64;
@@ -40,13 +41,30 @@ const FAREWELL_MS = 1_000;
 export function createSessionService(
   options: SessionServiceOptions,
 ): SessionServiceImplementation<ServedCall<null>> {
+  const unproven = new Set<AttachStream>();
   return {
     attach: async function* attach(requests, { hangUpAfter, signal }) {
+      if (unproven.size >= MAX_UNPROVEN) throw busyError();
       const stream = new AttachStream(options);
+      unproven.add(stream);
+      void stream.proven.then(() => unproven.delete(stream));
       void stream.over.then(() => hangUpAfter(FAREWELL_MS));
       yield* stream.run(requests, signal);
     },
   };
+}
+
+/** What costs the relay work. */
+const REQUESTS: ReadonlySet<string> = new Set(['closeSession', 'openSession', 'invite']);
+
+function busyError(): RpcError {
+  const message = 'too many devices attach at this moment: try again';
+  return new RpcError(Status.RESOURCE_EXHAUSTED, message, { reason: 'RELAY_FULL' });
+}
+
+function tooManyError(): RpcError {
+  const message = 'this device asks too much at once';
+  return new RpcError(Status.RESOURCE_EXHAUSTED, message, { reason: 'TOO_MANY_REQUESTS' });
 }
 
 /** One device's stream. */
@@ -55,21 +73,29 @@ class AttachStream implements DeviceLine {
   readonly #nonce = randomBytes(32);
   readonly #waiting: AttachMessage[] = [];
   readonly #over = Promise.withResolvers<void>();
+  readonly #proven = Promise.withResolvers<void>();
   #wake = Promise.withResolvers<void>();
   #attachment: Attachment | undefined;
   #error: RpcError | undefined;
   #isOver = false;
+  readonly #openedAtMs: number;
   #heardAtMs: number;
   #running = 0;
 
   constructor(options: SessionServiceOptions) {
     this.#options = options;
-    this.#heardAtMs = options.clock.monotonicMs();
+    this.#openedAtMs = options.clock.monotonicMs();
+    this.#heardAtMs = this.#openedAtMs;
   }
 
   /** Resolves when the end of the stream is decided. */
   get over(): Promise<void> {
     return this.#over.promise;
+  }
+
+  /** Resolves when the device has proven itself, or the end of the stream is decided. */
+  get proven(): Promise<void> {
+    return this.#proven.promise;
   }
 
   say(message: AttachMessage): void {
@@ -79,8 +105,8 @@ class AttachStream implements DeviceLine {
     else this.#wake.resolve();
   }
 
-  offer(message: AttachMessage): boolean {
-    if (this.#isOver || this.#waiting.length >= MAX_WAITING_OFFERS) return false;
+  offer(message: AttachMessage, mostWaiting: number): boolean {
+    if (this.#isOver || this.#waiting.length >= mostWaiting) return false;
     this.say(message);
     return true;
   }
@@ -130,7 +156,10 @@ class AttachStream implements DeviceLine {
 
   #beat(): void {
     const { clock, silenceMs } = this.#options;
-    if (clock.monotonicMs() - this.#heardAtMs >= silenceMs) this.#end();
+    const nowMs = clock.monotonicMs();
+    const isLate = this.#attachment === undefined && nowMs - this.#openedAtMs >= OPENING_MS;
+    if (isLate) this.end(unauthenticated('PROOF_INVALID', 'no attachment came in time'));
+    else if (nowMs - this.#heardAtMs >= silenceMs) this.#end();
     else this.say({ $case: 'heartbeat', value: { ping: 0n } });
   }
 
@@ -159,6 +188,8 @@ class AttachStream implements DeviceLine {
   }): Promise<void> {
     const { clock, hub } = this.#options;
     try {
+      const isTooMany = this.#attachment?.requests.take(1, clock.monotonicMs()) === false;
+      if (isTooMany) throw tooManyError();
       const pass = await this.#checkPass(signed, signature);
       if (this.#isOver) return;
       if (this.#attachment !== undefined) {
@@ -166,6 +197,7 @@ class AttachStream implements DeviceLine {
         return;
       }
       this.#attachment = hub.attach(pass, this);
+      this.#proven.resolve();
       this.say({ $case: 'attached', value: { serverTimeMs: BigInt(clock.now()) } });
     } catch (error) {
       // Only errors for the wire are thrown here: by the checks above and by the hub.
@@ -191,8 +223,11 @@ class AttachStream implements DeviceLine {
   }
 
   #act(attachment: Attachment, message: AttachRequest['message']): void {
-    const { hub } = this.#options;
-    if (message?.$case === 'closeSession') {
+    const { clock, hub } = this.#options;
+    const isRequest = message !== undefined && REQUESTS.has(message.$case);
+    if (isRequest && !attachment.requests.take(1, clock.monotonicMs())) {
+      this.end(tooManyError());
+    } else if (message?.$case === 'closeSession') {
       hub.closeSession(attachment, message.value.sessionId);
     } else if (message?.$case === 'openSession') {
       this.#run(hub.openSession(attachment, message.value.grant));
@@ -217,6 +252,7 @@ class AttachStream implements DeviceLine {
 
   #end(): void {
     this.#isOver = true;
+    this.#proven.resolve();
     this.#over.resolve();
     this.#wake.resolve();
   }

@@ -21,6 +21,54 @@ describe('attaching', () => {
     expect(followed.size).toBe(0);
   });
 
+  test('a stream that proves no key in 10 s ends', async () => {
+    const { attach, clock, open } = startSessions();
+    const attached = await attach(a);
+    const silent = open();
+    await silent.heard('challenge');
+    for (let beats = 0; beats < 3; beats += 1) {
+      clock.advance(5_000);
+      await attached.heard('heartbeat', beats + 1);
+    }
+    expect(await silent.ended).toMatchObject({ details: { reason: 'PROOF_INVALID' } });
+    await attached.close();
+  });
+
+  test('a device that asks for more than its share is cut off', async () => {
+    const { attach } = startSessions();
+    const stream = await attach(a);
+    for (let index = 0; index < 601; index += 1) stream.say('closeSession', { sessionId: 1n });
+    expect(await stream.ended).toMatchObject({ details: { reason: 'TOO_MANY_REQUESTS' } });
+  });
+
+  test('a pass that was revoked is of no use again', async () => {
+    const { attach, clock, followed, hub, open } = startSessions();
+    const pass = grantFor(clock, [a]);
+    const stream = open();
+    await stream.attach(a, pass.signed);
+    await stream.heard('attached');
+    hub.revoke([pass.grantId]);
+    await stream.ended;
+    const again = open();
+    await again.attach(a, pass.signed);
+    expect(await again.ended).toMatchObject({ details: { reason: 'GRANT_REVOKED' } });
+    expect(followed.size).toBe(0);
+    await (await attach(a)).close();
+  });
+
+  test('a pass that is shown twice is followed on', async () => {
+    const { clock, followed, open } = startSessions();
+    const pass = grantFor(clock, [a]);
+    const stream = open();
+    await stream.attach(a, pass.signed);
+    await stream.heard('attached');
+    await stream.attach(a, pass.signed);
+    stream.say('heartbeat', { ping: 7n });
+    await stream.heard('heartbeat');
+    expect([...followed]).toEqual([pass.grantId]);
+    await stream.close();
+  });
+
   test('another device’s pass, a proof for another relay and a pair instead of a pass are refused', async () => {
     const { clock, hub, open } = startSessions();
     const stranger = open();
@@ -141,6 +189,14 @@ describe('a session', () => {
     }
   });
 
+  test('that was revoked is not opened again by the same grant', async () => {
+    const { grant, hub, streamA } = await opened();
+    hub.revoke([grant.grantId]);
+    streamA.say('openSession', { grant: grant.signed });
+    expect((await streamA.heard('sessionRefused')).reason).toBe('GRANT_REVOKED');
+    expect(hub.counts.sessions).toBe(0);
+  });
+
   test('of a device whose pass is revoked ends with it', async () => {
     const { carried, hub, followed, grant } = await opened();
     const [passOfA] = followed;
@@ -256,6 +312,41 @@ describe('a session', () => {
     await streamA.heard('sessionOpened');
     streamC.say('openSession', { grant: grantFor(clock, [a, c]).signed });
     expect((await streamC.heard('sessionRefused')).reason).toBe('SESSION_QUOTA');
+  });
+
+  test('a flood of invitations does not end the stream of who is invited', async () => {
+    const { attach, clock, hub } = startSessions();
+    const [streamA, streamB] = [await attach(a), await attach(b)];
+    const resume = streamB.pause();
+    const invitation = { grant: grantFor(clock, [a, b]).signed, relayId: 'relay-2' };
+    for (let round = 0; round < 100; round += 1) {
+      for (let index = 0; index < 20; index += 1) streamA.say('invite', invitation);
+      streamA.say('heartbeat', { ping: BigInt(round + 1) });
+      await eventually(() =>
+        expect(streamA.messages).toContainEqual({
+          $case: 'heartbeat',
+          value: { ping: BigInt(round + 1) },
+        }),
+      );
+      clock.advance(1_000);
+    }
+    resume();
+    await streamB.heard('invited', 512);
+    expect(hub.counts.attachments).toBe(2);
+  });
+
+  test('what a pair carried counts for its next session', async () => {
+    const session = { quotaBytes: 1_000_000, rateBytesPerSecond: Infinity };
+    const { clock, hub, openedA, streamA, streamB } = await opened({ session });
+    const keys = [a.wireguardPublicKey, b.wireguardPublicKey] as const;
+    expect(hub.carry(...keys, 900_000)).toBe('carried');
+    for (const stream of [streamA, streamB])
+      stream.say('closeSession', { sessionId: openedA.sessionId });
+    await streamA.heard('sessionEnded');
+    streamA.say('openSession', { grant: grantFor(clock, [a, b]).signed });
+    await streamA.heard('sessionOpened', 2);
+    expect(hub.carry(...keys, 100_000)).toBe('carried');
+    expect(hub.carry(...keys, 1)).toBe('refused');
   });
 
   test('an invitation reaches a peer that is attached here', async () => {

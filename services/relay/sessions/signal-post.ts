@@ -7,6 +7,9 @@ import { type PairSessions, sideOf } from './pair-sessions.ts';
 /** Longest signal (session.proto). */
 const MAX_SEALED_BYTES = 1_200;
 
+/** A signal is not queued behind so many messages: it would be late, and others could fill the queue. */
+const MOST_WAITING = 64;
+
 /** What one attachment may send: some for each of the pairs that begin at once, then those that keep up with changes. */
 export const SIGNAL_LIMIT: BucketLimit = { ratePerSecond: 20, burst: 40 };
 
@@ -59,7 +62,8 @@ export class SignalPost {
     const other = side === 0 ? 1 : 0;
     const peer = attachments.get(session.grant.devices[other]?.deviceId ?? '');
     if (peer === undefined || !session.isOpen[other]) return 'not-here';
-    const isTaken = peer.line.offer({ $case: 'signalled', value: { sessionId, sealed } });
+    const message = { $case: 'signalled', value: { sessionId, sealed } } as const;
+    const isTaken = peer.line.offer(message, MOST_WAITING);
     return isTaken ? 'forwarded' : 'slow';
   }
 }

@@ -4,6 +4,8 @@ export interface TlsLaneLimits {
   readonly connections: number;
   /** Connections at once that have not yet shown a key and been admitted. */
   readonly handshakes: number;
+  /** Those of one IPv4 address or IPv6 /64. */
+  readonly handshakesPerSource: number;
   /** A handshake, admission included, may take so long. */
   readonly handshakeMs: number;
   /**
@@ -23,6 +25,7 @@ export interface TlsLaneLimits {
 export const defaultTlsLaneLimits: TlsLaneLimits = {
   connections: 16_384,
   handshakes: 1_024,
+  handshakesPerSource: 128,
   handshakeMs: 10_000,
   queueBytes: 1_048_576,
   keepAliveMs: 30_000,

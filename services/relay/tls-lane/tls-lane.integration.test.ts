@@ -499,6 +499,15 @@ describe('what is not the protocol', () => {
     expect(lane.lane.statistics().refused.full).toBe(2);
   });
 
+  test('one source has a share of the handshakes', async () => {
+    const lane = await start({ limits: { handshakesPerSource: 1 } });
+    const first = await openPlain(lane);
+    await expect(openPlain(lane)).rejects.toThrow('503');
+    await logInAsClient(first, alice.exportBytes());
+    await joinPlain(lane, bob);
+    expect(lane.lane.statistics()).toMatchObject({ clients: 2, handshakes: 0 });
+  });
+
   test('a client that takes too long to prove its key is closed', async () => {
     const clock = new ManualClock();
     const lane = await start({ clock });

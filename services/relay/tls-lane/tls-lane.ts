@@ -16,6 +16,7 @@ import {
   x25519PublicKeysEqual,
   type WireGuardPublicKey,
 } from '@nexodus/wireguard';
+import { ConnectionShares } from '../core/connection-shares.ts';
 import { packetBytes, type PacketRun } from './core/packet-runs.ts';
 import { LaneConnection, type ConnectionHost, type LaneClient } from './lane-connection.ts';
 import type { TlsLaneLimits } from './tls-lane-limits.ts';
@@ -98,13 +99,16 @@ export function createTlsLane(options: TlsLaneOptions): TlsLane {
 class DerpTlsLane implements TlsLane {
   readonly #options: TlsLaneOptions;
   readonly #host: ConnectionHost;
-  readonly #handshakes = new Set<LaneConnection>();
+  /** With the addresses that they come from; empty where that is not known. */
+  readonly #handshakes = new Map<LaneConnection, string>();
+  readonly #shares: ConnectionShares;
   readonly #clients = new Map<string, LaneClient>();
   #drained: PromiseWithResolvers<void> | undefined;
 
   constructor(options: TlsLaneOptions) {
     this.#options = options;
     const { clock, limits, random, admits, metrics, logger } = options;
+    this.#shares = new ConnectionShares(limits.handshakesPerSource);
     this.#host = {
       clock,
       limits,
@@ -113,7 +117,7 @@ class DerpTlsLane implements TlsLane {
       opened: (client) => this.#enter(client),
       forward: (from, run) => this.#forward(from, run),
       refused: (connection, reason, cause) => {
-        this.#handshakes.delete(connection);
+        this.#endHandshake(connection);
         metrics.refused(reason);
         if (reason === 'failed') logger.warn({ error: cause }, 'admission could not be decided');
         this.#noticeEmpty();
@@ -130,7 +134,8 @@ class DerpTlsLane implements TlsLane {
     // The connection's own handlers come later, or never.
     socket.on('error', () => socket.destroy());
     if (socket.destroyed) return;
-    const refusal = this.#refusal(request);
+    const { remoteAddress: address = '' } = request.socket;
+    const refusal = this.#refusal(request, address);
     if (refusal !== undefined) {
       this.#options.metrics.refused(refusal);
       socket.end(refusal === 'request' ? upgradeRequired() : serviceUnavailable());
@@ -142,12 +147,12 @@ class DerpTlsLane implements TlsLane {
     const answer = Buffer.from(switchingProtocols(serverKey.publicKey));
     socket.write(Buffer.concat([answer, handshake.greeting]));
     const connection = new LaneConnection(socket, handshake, this.#host);
-    this.#handshakes.add(connection);
+    this.#handshakes.set(connection, address);
     if (head.length > 0) connection.receive(head);
   }
 
   disconnect(key: WireGuardPublicKey): boolean {
-    for (const connection of this.#handshakes) {
+    for (const connection of this.#handshakes.keys()) {
       const { publicKey } = connection;
       if (publicKey !== undefined && x25519PublicKeysEqual(publicKey, key)) {
         connection.refuse('not-admitted');
@@ -182,18 +187,24 @@ class DerpTlsLane implements TlsLane {
     };
   }
 
-  #refusal(request: IncomingMessage): RefusalReason | undefined {
+  /** Why a connection is not taken; it has its share of the source's handshakes where it is. */
+  #refusal(request: IncomingMessage, address: string): RefusalReason | undefined {
     const { limits } = this.#options;
     if (!isDerpUpgrade(request)) return 'request';
     if (this.#drained !== undefined) return 'draining';
     const connections = this.#clients.size + this.#handshakes.size;
     const isFull = connections >= limits.connections || this.#handshakes.size >= limits.handshakes;
-    return isFull ? 'full' : undefined;
+    return isFull || (address !== '' && !this.#shares.enter(address)) ? 'full' : undefined;
+  }
+
+  #endHandshake(connection: LaneConnection): void {
+    const address = this.#handshakes.get(connection) ?? '';
+    if (this.#handshakes.delete(connection) && address !== '') this.#shares.leave(address);
   }
 
   /** Only a client whose box has opened comes here, so that nobody can push another device out. */
   #enter(client: LaneClient): void {
-    this.#handshakes.delete(client.connection);
+    this.#endHandshake(client.connection);
     this.#options.metrics.admitted();
     const former = this.#clients.get(client.keyText);
     this.#clients.set(client.keyText, client);
@@ -209,12 +220,14 @@ class DerpTlsLane implements TlsLane {
     const gone = encodePeerGone(client.publicKey, 'disconnected');
     for (const [keyText, peer] of client.sentTo) {
       if (this.#clients.get(keyText) === peer) peer.writer.sendControl(gone);
+      if (peer.sentTo.get(client.keyText) === client) peer.sentTo.delete(client.keyText);
     }
+    client.sentTo.clear();
     this.#noticeEmpty();
   }
 
   #cutAll(): void {
-    for (const connection of this.#handshakes) connection.refuse('draining');
+    for (const connection of this.#handshakes.keys()) connection.refuse('draining');
     for (const { connection } of this.#clients.values()) connection.dismiss('drained');
   }
 
