@@ -129,18 +129,24 @@ class PassWatch {
     for (const grantId of grantIds) {
       const vpcId = this.#vpcOfGrant.get(grantId) ?? '';
       this.#vpcOfGrant.delete(grantId);
-      const vpc = this.#vpcs.get(vpcId);
-      vpc?.grants.remove(grantId);
-      if (vpc?.grants.size !== 0) continue;
-      vpc.leave();
-      this.#vpcs.delete(vpcId);
+      this.#vpcs.get(vpcId)?.grants.remove(grantId);
+      this.#leaveUnused(vpcId);
     }
+  }
+
+  #leaveUnused(vpcId: string): void {
+    const vpc = this.#vpcs.get(vpcId);
+    if (vpc?.grants.size !== 0) return;
+    vpc.leave();
+    this.#vpcs.delete(vpcId);
   }
 
   async #vpc(vpcId: string): Promise<FollowedVpc> {
     const known = this.#vpcs.get(vpcId);
     if (known !== undefined) return known;
     const tracker = await this.#options.followVpc(vpcId);
+    // The stream may have ended meanwhile: nobody would leave what is observed now.
+    this.#signal.throwIfAborted();
     const vpc: FollowedVpc = { grants: new FollowedGrants(), tracker, leave: () => undefined };
     vpc.leave = tracker.observe({
       viewsChanged: (deviceIds) => this.#judge(vpc, deviceIds),
@@ -152,7 +158,11 @@ class PassWatch {
   #judge({ grants, tracker }: FollowedVpc, deviceIds: readonly string[] | 'all'): void {
     const nowMs = this.#options.clock.monotonicMs();
     const { revoked, confirmed } = grants.judge(deviceIds, tracker.views, nowMs);
-    for (const grantId of revoked) this.#vpcOfGrant.delete(grantId);
+    for (const grantId of revoked) {
+      const vpcId = this.#vpcOfGrant.get(grantId) ?? '';
+      this.#vpcOfGrant.delete(grantId);
+      this.#leaveUnused(vpcId);
+    }
     this.#revoked.push(...revoked);
     this.#confirmed.push(...confirmed);
     if (revoked.length > 0 || confirmed.length > 0) this.#bell.ring();

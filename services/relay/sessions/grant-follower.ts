@@ -47,8 +47,8 @@ export class GrantFollower {
   readonly #options: GrantFollowerOptions;
   readonly #stopping = new AbortController();
   readonly #followed = new Map<string, GrantPayload>();
-  #toFollow: GrantPayload[] = [];
-  #toUnfollow: string[] = [];
+  /** What the control plane does not know yet, by grant id: to follow it, or no longer. */
+  #news = new Map<string, GrantPayload | undefined>();
   #wake = Promise.withResolvers<void>();
   #running: Promise<void> | undefined;
   #isFollowing = false;
@@ -65,14 +65,14 @@ export class GrantFollower {
   /** Follows a grant from now on. */
   follow(grant: GrantPayload): void {
     this.#followed.set(grant.grantId, grant);
-    this.#toFollow.push(grant);
+    this.#news.set(grant.grantId, grant);
     this.#wake.resolve();
   }
 
   /** Follows a grant no longer. */
   unfollow(grantId: string): void {
     if (!this.#followed.delete(grantId)) return;
-    this.#toUnfollow.push(grantId);
+    this.#news.set(grantId, undefined);
     this.#wake.resolve();
   }
 
@@ -99,8 +99,7 @@ export class GrantFollower {
     const { clock, grants, revoked } = this.#options;
     const ending = new AbortController();
     const signal = AbortSignal.any([this.#stopping.signal, ending.signal]);
-    this.#toFollow = [...this.#followed.values()];
-    this.#toUnfollow = [];
+    this.#news = new Map(this.#followed);
     const silence = (): ReturnType<Clock['setTimer']> =>
       clock.setTimer(SILENCE_MS, () => ending.abort());
     let timer = silence();
@@ -121,13 +120,20 @@ export class GrantFollower {
 
   async *#words(signal: AbortSignal): AsyncGenerator<Word> {
     while (!signal.aborted) {
-      const follow = this.#toFollow.splice(0, MAX_PER_REQUEST);
-      const unfollowGrantIds = this.#toUnfollow.splice(0);
-      if (follow.length > 0 || unfollowGrantIds.length > 0) yield { follow, unfollowGrantIds };
+      const news = [...this.#news].slice(0, MAX_PER_REQUEST);
+      for (const [grantId] of news) this.#news.delete(grantId);
+      if (news.length > 0) yield wordOf(news);
       else {
         await this.#wake.promise;
         this.#wake = Promise.withResolvers<void>();
       }
     }
   }
+}
+
+function wordOf(news: readonly (readonly [string, GrantPayload | undefined])[]): Word {
+  return {
+    follow: news.flatMap(([, grant]) => grant ?? []),
+    unfollowGrantIds: news.flatMap(([grantId, grant]) => (grant === undefined ? grantId : [])),
+  };
 }
