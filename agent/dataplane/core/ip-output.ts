@@ -8,6 +8,8 @@ export interface IpInterface {
   readonly name: string;
   readonly mtuBytes: number;
   readonly isUp: boolean;
+  /** Whether something is at the other end of the link; an interface without keeps its addresses. */
+  readonly hasCarrier: boolean;
   readonly isLoopback: boolean;
   /** Whether packets leave it into some tunnel: WireGuard, TUN/TAP, GRE and their kind. */
   readonly isTunnel: boolean;
@@ -27,6 +29,10 @@ export interface IpAddress {
   readonly isLinkLocal: boolean;
   /** Not tentative, not failed in duplicate detection, not deprecated. */
   readonly isUsable: boolean;
+  /** An IPv6 address that the system replaces by itself (RFC 8981). */
+  readonly isTemporary: boolean;
+  /** How much longer it is preferred for new connections; Infinity: for good. */
+  readonly preferredSeconds: number;
 }
 
 const addressSchema = z.object({
@@ -37,6 +43,8 @@ const addressSchema = z.object({
   tentative: z.boolean().optional(),
   dadfailed: z.boolean().optional(),
   deprecated: z.boolean().optional(),
+  temporary: z.boolean().optional(),
+  preferred_life_time: z.number().optional(),
 });
 const interfaceSchema = z.object({
   ifindex: z.number(),
@@ -64,6 +72,7 @@ export function parseIpInterfaces(text: string): IpInterface[] {
       name: entry.ifname,
       mtuBytes: entry.mtu,
       isUp: entry.flags.includes('UP'),
+      hasCarrier: !entry.flags.includes('NO-CARRIER'),
       isLoopback: entry.flags.includes('LOOPBACK'),
       isTunnel: TUNNEL_KINDS.has(kind) || entry.link_type === 'none',
       kind,
@@ -96,6 +105,13 @@ function parseArray<T extends z.ZodType>(text: string, schema: T): z.infer<T>[] 
   }
 }
 
+/** What the kernel says for "for good". */
+const FOREVER_SECONDS = 0xffff_ffff;
+
+function preferredSeconds(said = FOREVER_SECONDS): number {
+  return said === FOREVER_SECONDS ? Infinity : said;
+}
+
 function parseAddress(entry: z.infer<typeof addressSchema>): IpAddress[] {
   const isIpv6 = entry.family === 'inet6';
   if (entry.local === undefined || canonicalCidr(`${entry.local}/${entry.prefixlen}`) === null) {
@@ -108,6 +124,8 @@ function parseAddress(entry: z.infer<typeof addressSchema>): IpAddress[] {
       isIpv6,
       isLinkLocal: isIpv6 ? entry.scope === 'link' : entry.local.startsWith('169.254.'),
       isUsable: ![entry.tentative, entry.dadfailed, entry.deprecated].includes(true),
+      isTemporary: entry.temporary === true,
+      preferredSeconds: preferredSeconds(entry.preferred_life_time),
     },
   ];
 }
