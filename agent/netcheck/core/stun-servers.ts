@@ -14,13 +14,18 @@ export function readStunServers(map: Pick<ReachabilityMap, 'relays' | 'stunServe
     ...map.stunServers.flatMap(({ addresses }) => addresses),
     ...map.relays.flatMap(({ stunAddresses }) => stunAddresses),
   ];
-  const canonical = new Set(texts.flatMap((text) => canonicalEndpoint(text) ?? []));
-  const places = [...canonical].map(readPlace);
+  const places = readPlaces(texts);
   const isIpv6 = ({ address }: Place): boolean => address.includes(':');
   return {
     ipv4: places.filter((place) => !isIpv6(place)).slice(0, MAX_SERVERS),
     ipv6: places.filter(isIpv6).slice(0, MAX_SERVERS),
   };
+}
+
+/** Reads texts `address:port`, each once; what is none is left out. Never throws. */
+export function readPlaces(texts: readonly string[]): readonly Place[] {
+  const canonical = new Set(texts.flatMap((text) => canonicalEndpoint(text) ?? []));
+  return [...canonical].map(readPlace);
 }
 
 /** `address:port` or `[address]:port`. */
