@@ -10,7 +10,7 @@ export interface SharedPorts {
 
 /**
  * Makes sockets of the agent's own look like the tunnel's UDP port: what they send leaves from it, and what comes to it and
- * is ours (STUN answers, datagrams with our magic) reaches them. To NATs and stateful firewalls both are one flow, so what
+ * is ours (STUN, datagrams with our magic) reaches them. To NATs and stateful firewalls both are one flow, so what
  * is learnt of one holds for the other. Everything thrown is a DataplaneError.
  */
 export interface PortShare {

@@ -8,15 +8,18 @@ export function portShareTable(interfaceName: string): string {
 /** The first four bytes of datagrams of ours (packages/relay-registration); no WireGuard or STUN message has them. */
 const MAGIC = '0xf5574d31';
 
-/** Type of a Binding success response and STUN's cookie (RFC 8489 section 5). */
-const STUN_SUCCESS = '@th,64,16 0x0101 @th,96,32 0x2112a442';
+/**
+ * Types of Binding requests, success and error responses, and STUN's cookie (RFC 8489 section 5). A request of our own
+ * comes back where a NAT turns it round; those of others are not answered.
+ */
+const STUN = '@th,64,16 { 0x0001, 0x0101, 0x0111 } @th,96,32 0x2112a442';
 
 /**
  * The `nft -f -` transaction that puts the table in place of whatever is there.
  *
  * Rewriting is stateless: outwards before conntrack sees the packet (priority below raw), inwards after all filters. The
  * obvious `snat` and `redirect` work only until the tunnel talks to the same place, and then take its port away. STUN is
- * told by type and cookie, because a WireGuard message has random bytes where the cookie is.
+ * told by type and cookie, because a WireGuard message has random bytes where the cookie is, and never these types.
  */
 export function renderPortShare(interfaceName: string, ports: SharedPorts): string {
   const table = portShareTable(interfaceName);
@@ -29,7 +32,7 @@ export function renderPortShare(interfaceName: string, ports: SharedPorts): stri
       `    meta nfproto ${family} udp sport ${port} udp sport set ${ports.tunnelPort}`,
   );
   const into = families.flatMap(({ family, port }) =>
-    [STUN_SUCCESS, `@th,64,32 ${MAGIC}`].map(
+    [STUN, `@th,64,32 ${MAGIC}`].map(
       (ours) =>
         `    meta nfproto ${family} udp dport ${ports.tunnelPort} ${ours} udp dport set ${port}`,
     ),
