@@ -10,6 +10,14 @@ export {
 } from './dataplane/index.ts';
 export type { Dataplane, ShownPeer } from './dataplane/index.ts';
 export { judgeWireguardGoVersion } from './dataplane/core/wireguard-go-version.ts';
+export {
+  advise,
+  checkNetwork,
+  createIprouteHostView,
+  drawNetwork,
+  natName,
+  readPlaces,
+} from './netcheck/index.ts';
 export { openPortSocket, RelayPaths } from './relay/index.ts';
 export type { RelayDemand, RelayPeer } from './relay/index.ts';
 export { generateDeviceKeys } from './state/device-keys.ts';
