@@ -6,9 +6,11 @@
 export { checkNetwork } from './check-network.ts';
 export { advise } from './core/advise.ts';
 export { natName } from './core/nat-verdict.ts';
-export type { MappedPlace, NatVerdict, Place } from './core/nat-verdict.ts';
+export { ownEndpoints } from './core/own-endpoints.ts';
 export { drawNetwork } from './core/network-picture.ts';
 export type { FamilyReport, NetworkReport, RelayReport } from './core/network-report.ts';
-export { readPlaces, placeText } from './core/stun-servers.ts';
+export { placeText, readPlaces } from './core/stun-servers.ts';
+export { guessVpcPrefixes } from './core/vpc-prefixes.ts';
 export type { HostView } from './host-view.ts';
 export { createIprouteHostView } from './iproute-host-view.ts';
+export { NetworkSelf } from './network-self.ts';

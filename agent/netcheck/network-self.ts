@@ -4,7 +4,7 @@
  */
 import type { Clock, Timer } from '@nexodus/clock';
 import type { ReachabilityMap } from '@nexodus/contracts/agent';
-import type { IpPrefix } from '@nexodus/netip';
+import { formatIpPrefix, type IpPrefix } from '@nexodus/netip';
 import type { Logger } from '@nexodus/telemetry';
 import type { PortSocket } from '../relay/port-socket.ts';
 import { askPlaces } from './ask-places.ts';
@@ -104,6 +104,7 @@ export class NetworkSelf {
     const isOther =
       standing.tunnelPort !== before.tunnelPort || standing.isPortShared !== before.isPortShared;
     if (isOther) this.#step({ kind: 'changed' });
+    if (textOf(standing) !== textOf(before)) void this.look();
     this.#step({ kind: 'activity', isActive: isTunnelActive(this.#activity, nowMs) });
   }
 
@@ -213,6 +214,10 @@ export class NetworkSelf {
   #serverTexts(): string {
     return [...this.#servers.ipv4, ...this.#servers.ipv6].map(placeText).join();
   }
+}
+
+function textOf({ vpcPrefixes }: TunnelStanding): string {
+  return vpcPrefixes.map(formatIpPrefix).join();
 }
 
 const NO_SERVERS = { ipv4: [], ipv6: [] };
