@@ -71,6 +71,11 @@ function memoryParts(): MachineParts {
     network: host.network,
     names,
     portShare: host.portShare,
+    view: {
+      interfaces: async () => [],
+      defaultRoutes: async () => [],
+      routeTo: async () => null,
+    },
     createDataplane: dataplaneOf,
     remove: async () => {
       await dataplaneOf(WireGuardPrivateKey.generate()).down();

@@ -2,8 +2,8 @@
  * The daemon of one device: joins where the device has not, brings the tunnel up, and stays until it is told to end. A
  * tunnel that this run made is taken down again when joining fails.
  */
-import { DaemonState } from '@nexodus/contracts/nexd';
-import { unavailable } from '@nexodus/rpc';
+import { type CheckNetworkResponse, DaemonState } from '@nexodus/contracts/nexd';
+import { failedPrecondition, unavailable } from '@nexodus/rpc';
 import { formatX25519PublicKey } from '@nexodus/wireguard';
 import type { ServiceConnection } from '../service-access/service-connection.ts';
 import type { KeptState, StateStore } from '../state/state-store.ts';
@@ -63,6 +63,7 @@ class Daemon {
     const service = createNexdService({
       status: () => this.#status(),
       peers: () => this.#runtime?.peers() ?? Promise.resolve([]),
+      checkNetwork: () => this.#checkNetwork(),
       down: (forget) => this.#down(forget),
     });
     const server = await serveControlSocket(options.socketPath, service);
@@ -172,6 +173,11 @@ class Daemon {
       appliedRevision: 0n,
       leaseUntilMs: 0,
     });
+  }
+
+  async #checkNetwork(): Promise<CheckNetworkResponse> {
+    if (this.#runtime !== undefined) return this.#runtime.checkNetwork();
+    throw failedPrecondition('NOT_JOINED', 'this device has not joined yet');
   }
 
   async #down(forget: boolean): Promise<void> {

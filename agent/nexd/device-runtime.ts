@@ -7,9 +7,14 @@
  */
 import type { Clock, Timer } from '@nexodus/clock';
 import type { AgentServiceDefinition } from '@nexodus/contracts/agent';
-import { DaemonState, type GetStatusResponse, type Peer } from '@nexodus/contracts/nexd';
+import {
+  type CheckNetworkResponse,
+  DaemonState,
+  type GetStatusResponse,
+  type Peer,
+} from '@nexodus/contracts/nexd';
 import type { View } from '@nexodus/network-map';
-import type { RpcClient, RpcError } from '@nexodus/rpc';
+import { failedPrecondition, type RpcClient, type RpcError } from '@nexodus/rpc';
 import type { Logger } from '@nexodus/telemetry';
 import { formatX25519PublicKey } from '@nexodus/wireguard';
 import {
@@ -27,6 +32,7 @@ import { AGENT_VERSION } from './agent-version.ts';
 import { createApplyQueue } from './apply-queue.ts';
 import { type BindingKeeper, createBindingKeeper } from './binding-keeper.ts';
 import { countRelayed, describePeers, describeStatus } from './daemon-status.ts';
+import type { DeviceNetwork } from './device-network.ts';
 import type { DeviceMachine, MachineReport } from './device-machine.ts';
 import { daemonStateOf, describeProblem, removalOf } from './device-standing.ts';
 import { createPeerStates, type PeerStates } from './peer-states.ts';
@@ -53,6 +59,8 @@ export interface DeviceRuntimeOptions {
   readonly os: string;
   /** Makes what relays need; called once, with what asks for another look at the machine. Default: no relays. */
   readonly openRelays?: (onChange: () => void) => RelayPaths;
+  /** Makes what knows the machine's place in the network, as `openRelays`. Default: nothing does. */
+  readonly openNetwork?: (onChange: () => void) => DeviceNetwork;
   /** Proxy to the service for people; empty for none. */
   readonly proxy?: string;
   /** Tells people how things stand, one line each time that it changes. */
@@ -67,6 +75,12 @@ export interface DeviceRuntime {
   readonly ready: Promise<void>;
   status(): Promise<GetStatusResponse>;
   peers(): Promise<Peer[]>;
+  /**
+   * Looks anew at what the machine's place in the network is.
+   *
+   * @throws {RpcError} FAILED_PRECONDITION where that cannot be read
+   */
+  checkNetwork(): Promise<CheckNetworkResponse>;
   /** Ends session and timers and keeps what must be kept; the tunnel stays. Idempotent. */
   stop(): Promise<void>;
 }
@@ -90,6 +104,7 @@ class Runtime implements DeviceRuntime {
   readonly #lease: RunningLease;
   readonly #states: PeerStates;
   readonly #relays: RelayPaths | undefined;
+  readonly #network: DeviceNetwork | undefined;
   readonly #keeper: StateKeeper;
   #memory: DeviceMemory;
   #view: View | undefined;
@@ -126,6 +141,7 @@ class Runtime implements DeviceRuntime {
       onUnauthenticated: options.discardToken,
     });
     this.#relays = options.openRelays?.(() => void this.#queue.request());
+    this.#network = options.openNetwork?.(() => void this.#queue.request());
     this.#reporter = createSessionReporter(this.#session, clock, {
       hidesEndpoints: this.#relays?.isForced,
     });
@@ -149,9 +165,13 @@ class Runtime implements DeviceRuntime {
     const failure = this.#report?.failure;
     if (failure !== undefined && this.#report?.isFatal === true) throw failure;
     this.#session.start();
+    this.#network?.look();
     this.#setTick();
     machine
-      .watch(() => void this.#queue.request(), this.#watch.signal)
+      .watch(() => {
+        this.#network?.look();
+        void this.#queue.request();
+      }, this.#watch.signal)
       .catch((error: unknown) => logger.warn({ error }, 'network changes are not watched'));
   }
 
@@ -180,12 +200,18 @@ class Runtime implements DeviceRuntime {
     return describePeers(this.#model, this.#states.all, tunnel?.peers ?? [], this.#pathOf);
   }
 
+  async checkNetwork(): Promise<CheckNetworkResponse> {
+    if (this.#network !== undefined) return this.#network.check(this.#relays);
+    throw failedPrecondition('NETWORK_UNREADABLE', 'the network is not looked at');
+  }
+
   async stop(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#tick?.cancel();
     this.#watch.abort();
     this.#session.stop();
+    this.#network?.close();
     await this.#relays?.close();
     await this.#queue.stop();
     await this.#binding.stop();
@@ -223,6 +249,7 @@ class Runtime implements DeviceRuntime {
         break;
       case 'reachability':
         this.#relays?.tellMap(effect.map);
+        this.#network?.tellMap(effect.map);
         return;
       case 'server-time':
         this.#lease.renew({ serverTimeMs: effect.serverTimeMs, durationMs: effect.leaseMs });
@@ -291,6 +318,7 @@ class Runtime implements DeviceRuntime {
 
   async #afterwards(report: MachineReport): Promise<void> {
     if (!this.#isStopped) this.#tellRelays(report);
+    if (!this.#isStopped) this.#network?.tellMachine(report, this.#relays);
     if (removalOf(this.#end) !== undefined) {
       this.#view = undefined;
       await this.#keeper.dropView();
@@ -303,7 +331,8 @@ class Runtime implements DeviceRuntime {
     if (isWhole && isCurrent && this.#appliedRevision > 0n) this.#ready.resolve();
     if (this.#end !== undefined) this.#ready.resolve();
     if (this.#isStopped) return;
-    this.#reporter.report(report);
+    const endpoints = this.#network?.endpointsOf(report) ?? report.endpoints;
+    this.#reporter.report({ ...report, endpoints });
     if (this.#relays !== undefined) this.#reporter.reportRelays(this.#relays.whereabouts);
     this.#publishBinding();
   }

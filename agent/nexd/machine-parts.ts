@@ -12,6 +12,7 @@ import {
   type Names,
   type SystemPorts,
 } from '../dataplane/index.ts';
+import { createIprouteHostView, type HostView } from '../netcheck/index.ts';
 import { prepareStateDirectory } from '../state/state-directory.ts';
 import { asStateError } from '../state/system-fault.ts';
 import { removeTunnelFiles } from './tunnel-files.ts';
@@ -28,6 +29,7 @@ export interface MachineParts {
   readonly network: SystemPorts['network'];
   readonly names: Names;
   readonly portShare: SystemPorts['portShare'];
+  readonly view: HostView;
   createDataplane(privateKey: WireGuardPrivateKey): Dataplane;
   /** Removes whatever any nexd left of this interface; needs no key. Idempotent. */
   remove(): Promise<void>;
@@ -58,6 +60,7 @@ export async function openMachineParts(
     network: ports.network,
     names,
     portShare: ports.portShare,
+    view: createIprouteHostView({ interfaceName, runner }),
     createDataplane: dataplaneOf,
     remove: async () => {
       // The data plane first: it refuses an interface that is not ours, whose names are not ours either.

@@ -1,4 +1,5 @@
 import {
+  type CheckNetworkResponse,
   type GetStatusResponse,
   NexdServiceDefinition,
   type NexdServiceImplementation,
@@ -12,6 +13,8 @@ import { findPeer } from './daemon-status.ts';
 export interface LocalDaemon {
   status(): Promise<GetStatusResponse>;
   peers(): Promise<Peer[]>;
+  /** Looks anew at what this machine's place in the network is. */
+  checkNetwork(): Promise<CheckNetworkResponse>;
   /** Takes the tunnel down; with `forget` keys and enrolment go too. The daemon ends afterwards. */
   down(forget: boolean): Promise<void>;
 }
@@ -27,6 +30,7 @@ export function createNexdService(daemon: LocalDaemon): BoundService<'local', Lo
       if (peer === undefined) throw notFound('peer', name);
       return { peer };
     },
+    checkNetwork: () => daemon.checkNetwork(),
     down: async ({ forget }) => {
       await daemon.down(forget);
       return {};

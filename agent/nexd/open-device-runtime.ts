@@ -2,6 +2,7 @@ import { platform } from 'node:os';
 import { AgentServiceDefinition } from '@nexodus/contracts/agent';
 import { createRpcClient } from '@nexodus/rpc';
 import { type EnsuredBinding, ensureBinding } from '../enrol/publish-binding.ts';
+import { NetworkSelf } from '../netcheck/index.ts';
 import { openPortSocket, RelayPaths } from '../relay/index.ts';
 import { createAccessTokens } from '../service-access/access-tokens.ts';
 import { proxyTo } from '../service-access/proxy-settings.ts';
@@ -9,6 +10,7 @@ import type { ServiceConnection } from '../service-access/service-connection.ts'
 import type { Enrolment } from '../state/agent-state.ts';
 import type { KeptState, StateStore } from '../state/state-store.ts';
 import { createDeviceMachine } from './device-machine.ts';
+import { DeviceNetwork } from './device-network.ts';
 import { createDeviceRuntime, type DeviceRuntime } from './device-runtime.ts';
 import type { EnsuredEnrolment } from './ensure-enrolled.ts';
 import type { MachineParts } from './machine-parts.ts';
@@ -72,6 +74,12 @@ export async function openDeviceRuntime(device: EnrolledDevice): Promise<DeviceR
         logger,
         onChange,
       }),
+    openNetwork: (onChange) => {
+      const tunnelInterface = options.interfaceName;
+      const { view } = parts;
+      const frame = { view, portSocket, tunnelInterface, clock, random, logger, onChange };
+      return new DeviceNetwork(new NetworkSelf(frame), connection);
+    },
     proxy: proxy?.origin,
     clock,
     random,

@@ -7,4 +7,5 @@ export type { RelayDemand } from './core/choose-lane.ts';
 export { openPortSocket } from './port-socket.ts';
 export { DIRECT_PATH } from './relay-facts.ts';
 export type { PeerPathView, RelayPeer, RelayWhereabouts } from './relay-facts.ts';
+export type { RelayAccess } from './relay-attachment.ts';
 export { RelayPaths } from './relay-paths.ts';

@@ -23,6 +23,7 @@ import type { DeviceKeys } from '../state/device-keys.ts';
 import type { RelayDemand } from './core/choose-lane.ts';
 import { holdGrant } from './core/grant-book.ts';
 import { meetingPoint } from './core/meeting-point.ts';
+import type { KnownRelay } from './core/relay-directory.ts';
 import { readAnnounced, type RoundTrips } from './core/round-trips.ts';
 import { GrantDesk } from './grant-desk.ts';
 import { createPeerLinks } from './peer-links.ts';
@@ -151,6 +152,16 @@ export class RelayPaths {
   /** Whether all peers must be relayed. */
   get isForced(): boolean {
     return this.#options.demand !== undefined;
+  }
+
+  /** The relays that the service told last. */
+  get relays(): readonly KnownRelay[] {
+    return [...this.#finder.known.values()];
+  }
+
+  /** Whether the agent's sockets send from the tunnel's port. */
+  get isPortShared(): boolean {
+    return this.#shared.isShared;
   }
 
   /** Where the tunnel shall send to peers that must be relayed, by device id; absent while that is not known. */
