@@ -58,6 +58,11 @@ export function instantText(at: Date | undefined): string {
 }
 
 function printTable<T>(rows: readonly T[], columns: readonly Column<T>[]): void {
+  process.stdout.write(`${tableLines(rows, columns).join('\n')}\n`);
+}
+
+/** A table as lines, the head first. */
+export function tableLines<T>(rows: readonly T[], columns: readonly Column<T>[]): string[] {
   const table = new Table({
     head: columns.map(({ title }) => title.toUpperCase()),
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
@@ -80,11 +85,13 @@ function printTable<T>(rows: readonly T[], columns: readonly Column<T>[]): void 
     },
   });
   for (const row of rows) table.push(columns.map(({ text }) => printable(text(row))));
-  const lines = table.toString().split('\n');
-  process.stdout.write(`${lines.map((line) => line.trimEnd()).join('\n')}\n`);
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd());
 }
 
 /** Names come from others: what would move a terminal's cursor or colour is shown as a question mark. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '?');
 }

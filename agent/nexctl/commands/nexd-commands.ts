@@ -1,32 +1,29 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { DaemonState, GetStatusResponse, Peer } from '@nexodus/contracts/nexd';
+import { DaemonState, GetStatusResponse, type Peer } from '@nexodus/contracts/nexd';
 import type { Command } from 'commander';
 import { CommandError } from '../../command/command-error.ts';
 import { ExitCode } from '../../command/exit-code.ts';
-import { connectDaemon, type DaemonConnection } from '../../nexd/control-socket.ts';
-import { defaultSocketPath } from '../../nexd/machine-paths.ts';
 import { flagsOf, parseCount } from '../command-flags.ts';
-import {
-  instantText,
-  printData,
-  printLine,
-  printList,
-  type ResourceView,
-} from '../print-resource.ts';
+import { peerView, secondsText } from '../peer-view.ts';
+import { type OutputFormat, printData, printLine, printList } from '../print-resource.ts';
 import { required } from '../required-answer.ts';
+import { type DaemonFlags, withDaemon } from '../with-daemon.ts';
+import { addNetcheckCommand } from './netcheck-command.ts';
+import { watchPeers } from './watch-peers.ts';
+
+const PEERS_EXAMPLES = `
+Examples:
+  nexctl nexd peers
+  nexctl nexd peers --watch
+  nexctl --output json nexd peers --watch | jq -c '.[] | {hostname, pathKind}'`;
 
 const PING_EXAMPLES = `
 Examples:
   nexctl nexd ping web1
   nexctl nexd ping web1.default.nexodus -6 -c 3`;
 
-interface SocketFlags {
-  interface: string;
-  socket?: string;
-}
-
-/** nexd status, peers, ping. */
+/** nexd status, peers, netcheck, ping. */
 export function addNexdCommands(program: Command): void {
   const nexd = program
     .command('nexd')
@@ -40,7 +37,10 @@ export function addNexdCommands(program: Command): void {
   nexd
     .command('peers')
     .description('List the peers that this machine may see.')
+    .option('-w, --watch', 'show them anew each second until Ctrl-C', false)
+    .addHelpText('after', PEERS_EXAMPLES)
     .action((_flags: object, command: Command) => peers(command));
+  addNetcheckCommand(nexd);
   nexd
     .command('ping')
     .description('Ping a peer through the tunnel.')
@@ -63,7 +63,7 @@ const stateNames: Readonly<Record<DaemonState, string>> = {
 };
 
 async function status(command: Command): Promise<void> {
-  const flags = flagsOf<SocketFlags>(command);
+  const flags = flagsOf<DaemonFlags>(command);
   const answer = await withDaemon(flags, ({ client }) => client.getStatus({}));
   if (flags.output !== 'table') {
     printData(GetStatusResponse.toJSON(answer), flags.output);
@@ -96,35 +96,34 @@ function relayedLines({ relayed }: GetStatusResponse): [string, string][] {
   return relayed.map(({ peers: count, reason }) => ['relayed', `${count}: ${reason}`]);
 }
 
-function pathText({ pathKind, relayId }: Peer): string {
-  return relayId === '' ? pathKind || '-' : `${pathKind} ${relayId}`;
+async function peers(command: Command): Promise<void> {
+  const flags = flagsOf<DaemonFlags & { watch: boolean }>(command);
+  await withDaemon(flags, async ({ client }) => {
+    const list = async () => (await client.listPeers({})).peers;
+    if (flags.watch) await watchOnThisTerminal(list, flags.output);
+    else printList(await list(), peerView, flags.output);
+  });
 }
 
-const peerView: ResourceView<Peer> = {
-  columns: [
-    { title: 'hostname', text: ({ hostname }) => hostname },
-    { title: 'ipv4', text: ({ ipv4Address }) => ipv4Address || '-' },
-    { title: 'ipv6', text: ({ ipv6Address }) => ipv6Address || '-' },
-    { title: 'online', text: ({ online }) => (online ? 'yes' : 'no') },
-    { title: 'path', text: pathText },
-    { title: 'endpoint', text: ({ endpoint }) => endpoint || '-' },
-    { title: 'handshake', text: (peer) => secondsText(peer.latestHandshakeSeconds) || '-' },
-    { title: 'received', text: ({ rxBytes }) => String(rxBytes) },
-    { title: 'sent', text: ({ txBytes }) => String(txBytes) },
-    { title: 'refused', text: ({ refused }) => refused },
-    { title: 'why not direct', text: ({ pathReason }) => pathReason },
-  ],
-  toJson: (peer) => Peer.toJSON(peer),
-};
-
-async function peers(command: Command): Promise<void> {
-  const flags = flagsOf<SocketFlags>(command);
-  const answer = await withDaemon(flags, ({ client }) => client.listPeers({}));
-  printList(answer.peers, peerView, flags.output);
+async function watchOnThisTerminal(list: () => Promise<Peer[]>, output: OutputFormat) {
+  const { stdout } = process;
+  const abort = new AbortController();
+  const end = (): void => abort.abort();
+  process.once('SIGINT', end).once('SIGTERM', end);
+  // Whoever read it has seen enough.
+  stdout.once('error', end);
+  const size = () => (stdout.isTTY ? { columns: stdout.columns, rows: stdout.rows } : undefined);
+  const write = (text: string) => void stdout.write(text);
+  try {
+    await watchPeers({ list, output, screen: { size, write }, signal: abort.signal });
+  } finally {
+    process.off('SIGINT', end).off('SIGTERM', end);
+    stdout.off('error', end);
+  }
 }
 
 async function ping(wanted: string, command: Command): Promise<void> {
-  const flags = flagsOf<SocketFlags & { 6: boolean; count?: number }>(command);
+  const flags = flagsOf<DaemonFlags & { 6: boolean; count?: number }>(command);
   const answer = await withDaemon(flags, ({ client }) => client.resolvePeer({ name: wanted }));
   const peer = required(answer.peer);
   const address = flags[6] || wanted.includes(':') ? peer.ipv6Address : peer.ipv4Address;
@@ -165,32 +164,8 @@ async function runPing(args: readonly string[]): Promise<number> {
   }
 }
 
-async function withDaemon<T>(
-  flags: SocketFlags,
-  calls: (daemon: DaemonConnection) => Promise<T>,
-): Promise<T> {
-  const path = flags.socket ?? defaultSocketPath(flags.interface);
-  const daemon = await connectDaemon(path);
-  if (daemon === undefined) {
-    throw new CommandError(
-      ExitCode.unreachable,
-      `No nexd listens at ${path}`,
-      'Start it with `nexd up`, or name its socket with --socket',
-    );
-  }
-  try {
-    return await calls(daemon);
-  } finally {
-    daemon.close();
-  }
-}
-
 function tunnelText({ interfaceName, tunnelKind, listenPort }: GetStatusResponse): string {
   return tunnelKind === ''
     ? interfaceName
     : `${interfaceName} (${tunnelKind}, UDP port ${listenPort})`;
-}
-
-function secondsText(seconds: bigint): string {
-  return seconds === 0n ? '' : instantText(new Date(Number(seconds) * 1000));
 }
