@@ -99,9 +99,11 @@ describe('advice', () => {
     expect(codes(overrides)).toEqual(expected);
   });
 
-  test('names the port to open and the machine to forward it to', () => {
+  test('names the port to forward, and the machine to forward it to', () => {
     const [first] = advise({ ...report, ipv4: family({ mapping: 'apdm' }) });
-    expect(first?.text).toContain('Open UDP 51820 at the router and forward it to 192.168.1.2');
+    expect(first?.text).toContain(
+      'start nexd with --listen-port 51820, so that the port stays, and forward UDP 51820 at the router to 192.168.1.2',
+    );
   });
 
   test('is one line each, without an end that the printer adds', () => {

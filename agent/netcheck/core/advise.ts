@@ -70,7 +70,7 @@ function adviseNat(report: NetworkReport): readonly Advice[] {
     const here = own === undefined ? 'this machine' : own.address;
     advice.push({
       code: 'hard-nat',
-      text: `Your NAT takes another port for each destination: a peer behind such a NAT, too, is reached through a relay only. Open UDP ${tunnelPort} at the router and forward it to ${here} to get direct paths`,
+      text: `Your NAT takes another port for each destination: a peer behind such a NAT, too, is reached through a relay only. For direct paths start nexd with --listen-port ${tunnelPort}, so that the port stays, and forward UDP ${tunnelPort} at the router to ${here}`,
     });
   }
   if (isHard && !ipv6.isUsable) {

@@ -6,7 +6,7 @@ import { labEnvironment, repositoryFolder } from '../lab-environment.ts';
 
 /**
  * A standalone service on a public machine, all on port 443: the API on its first address, login pages on its second, the
- * relay on its third where it has one (else beside the API).
+ * relay on its third where it has one (else beside the API). STUN is on the first and, for NAT discovery, on the second.
  */
 export interface PublicService {
   readonly host: VirtualHost;
@@ -37,6 +37,8 @@ export async function startPublicService(
       NEXODUS_DATA_DIR: dataDir,
       NEXODUS_API_LISTEN: `${api}:443`,
       NEXODUS_HTTPS_LISTEN: `${pages}:443`,
+      NEXODUS_STUN_DISCOVERY_PORT: '3479',
+      NEXODUS_STUN_DISCOVERY_ADDRESSES: `[${pages}]`,
       ...(relay === undefined ? {} : { NEXODUS_RELAY_LISTEN: `${relay}:443` }),
     }),
   });

@@ -9,6 +9,7 @@ import {
   type Internet,
   ping,
   type Site,
+  type SiteOptions,
 } from '@nexodus/netsim';
 import { z } from 'zod';
 import { createLabMachine, type LabMachine } from '../lab-machine.ts';
@@ -23,8 +24,12 @@ export interface RelayLab extends AsyncDisposable {
   readonly administrator: Nexctl;
   /** Where the relay is. */
   readonly relayIpv4: string;
-  /** Joins a machine of its own site; `args` are further ones of `nexd up`. */
-  join(name: string, access: AccessKind, args?: readonly string[]): Promise<JoinedMachine>;
+  /** Joins a machine of a site of its own; `args` are further ones of `nexd up`. */
+  join(
+    name: string,
+    access: AccessKind | SiteOptions,
+    args?: readonly string[],
+  ): Promise<JoinedMachine>;
 }
 
 /** A machine and where it is. */
@@ -55,7 +60,8 @@ export async function openRelayLab(): Promise<RelayLab> {
     administrator,
     relayIpv4: host.links[2]?.ipv4 ?? '',
     join: async (name, access, args = []) => {
-      const site = await internet.site(name, { access });
+      const options = typeof access === 'string' ? { access } : access;
+      const site = await internet.site(name, options);
       const machine = await createLabMachine(await site.host(`${name}-m`), join(folder, name));
       const proxy = site.proxy === undefined ? [] : ['--proxy', site.proxy.url];
       await machine.up([...joinArguments, ...proxy, ...args]);
