@@ -1,13 +1,7 @@
 /** Round trips to relays: by STUN from the agent's sockets, by the time that a connection takes where there is none. */
-import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import type { Clock } from '@nexodus/clock';
-import {
-  BINDING_METHOD,
-  decodeStunMessage,
-  encodeStunMessage,
-  StunFormatError,
-} from '@nexodus/stun-codec';
+import { StunExchange } from '../netcheck/stun-exchange.ts';
 import { openTunnel } from '../service-access/open-tunnel.ts';
 import { type ProxySettings, proxyTo } from '../service-access/proxy-settings.ts';
 import type { KnownRelay } from './core/relay-directory.ts';
@@ -35,7 +29,7 @@ const SAMPLE_PAUSE_MS = 100;
 export async function measureRelays(options: MeasureOptions): Promise<RoundTrips> {
   const measured = new Map<string, number>();
   const deadline = AbortSignal.any([options.signal, AbortSignal.timeout(ROUND_MS)]);
-  const stun = new StunProbes(options);
+  const stun = new StunExchange(options.portSocket, options.clock);
   await Promise.all(
     options.relays.map(async (relay) => {
       const ms = await measure(relay, { ...options, stun, deadline });
@@ -47,7 +41,7 @@ export async function measureRelays(options: MeasureOptions): Promise<RoundTrips
 }
 
 interface Round extends MeasureOptions {
-  readonly stun: StunProbes;
+  readonly stun: StunExchange;
   readonly deadline: AbortSignal;
 }
 
@@ -60,83 +54,26 @@ async function measure(relay: KnownRelay, round: Round): Promise<number | undefi
   return best === Infinity ? connectTime(relay, round) : best;
 }
 
-async function sample(place: DatagramPlace, { stun, clock, deadline }: Round) {
-  const answers: Promise<number | undefined>[] = [];
+async function sample(
+  place: DatagramPlace,
+  { stun, clock, deadline }: Round,
+): Promise<number | undefined> {
+  const samples: number[] = [];
+  const isComplete = new AbortController();
   for (let index = 0; index < SAMPLES && !deadline.aborted; index += 1) {
     if (index > 0) await clock.wait(SAMPLE_PAUSE_MS, deadline);
-    answers.push(stun.ask(place));
-  }
-  const waitMs = Math.min(ROUND_MS / 2, SAMPLE_WAIT_MS);
-  void clock.wait(waitMs, deadline).then(() => stun.giveUp(place));
-  const all = (await Promise.all(answers)).flatMap((ms) => ms ?? []);
-  return all.length === 0 ? undefined : Math.min(...all);
-}
-
-const SAMPLE_WAIT_MS = 600;
-
-/** Requests under way, by transaction. */
-class StunProbes {
-  readonly #options: MeasureOptions;
-  readonly #waiting = new Map<
-    string,
-    { sentAtMs: number; place: DatagramPlace; resolve: (ms: number | undefined) => void }
-  >();
-  readonly #leave: () => void;
-
-  constructor(options: MeasureOptions) {
-    this.#options = options;
-    this.#leave = options.portSocket.listen((datagram) => this.#receive(datagram));
-  }
-
-  ask(place: DatagramPlace): Promise<number | undefined> {
-    const transactionId = randomBytes(12);
-    const request = encodeStunMessage({
-      class: 'request',
-      method: BINDING_METHOD,
-      transactionId,
-      attributes: [],
-      hasFingerprint: true,
+    const request = stun.begin(place, ({ kind, roundTripMs }) => {
+      if (kind === 'success') samples.push(roundTripMs);
+      if (samples.length === SAMPLES) isComplete.abort();
     });
-    const { promise, resolve } = Promise.withResolvers<number | undefined>();
-    const sentAtMs = this.#options.clock.monotonicMs();
-    this.#waiting.set(transactionId.toString('hex'), { sentAtMs, place, resolve });
-    this.#options.portSocket.send(request, place);
-    return promise;
+    request.send();
   }
-
-  giveUp(place: DatagramPlace): void {
-    for (const [key, waiting] of this.#waiting) {
-      if (waiting.place !== place) continue;
-      this.#waiting.delete(key);
-      waiting.resolve(undefined);
-    }
-  }
-
-  close(): void {
-    this.#leave();
-    for (const { resolve } of this.#waiting.values()) resolve(undefined);
-    this.#waiting.clear();
-  }
-
-  #receive(datagram: Uint8Array): void {
-    const id = transactionOf(datagram);
-    const waiting = id === undefined ? undefined : this.#waiting.get(id);
-    if (id === undefined || waiting === undefined) return;
-    this.#waiting.delete(id);
-    waiting.resolve(this.#options.clock.monotonicMs() - waiting.sentAtMs);
-  }
+  await clock.wait(SAMPLE_WAIT_MS, AbortSignal.any([deadline, isComplete.signal]));
+  return samples.length === 0 ? undefined : Math.min(...samples);
 }
 
-function transactionOf(datagram: Uint8Array): string | undefined {
-  try {
-    const message = decodeStunMessage(datagram);
-    if (message.class !== 'success' || message.method !== BINDING_METHOD) return undefined;
-    return Buffer.from(message.transactionId).toString('hex');
-  } catch (error) {
-    if (error instanceof StunFormatError) return undefined;
-    throw error;
-  }
-}
+/** After the last request. */
+const SAMPLE_WAIT_MS = 600;
 
 /** A TCP handshake is one round trip; through a proxy, one to the proxy and one from there. */
 async function connectTime(
