@@ -16,7 +16,7 @@ import type {
   Udp443,
 } from './core/network-report.ts';
 import type { Place } from './core/nat-verdict.ts';
-import { readPlaces } from './core/stun-servers.ts';
+import { NO_SERVERS, readPlaces, type StunServers } from './core/stun-servers.ts';
 import type { HostView } from './host-view.ts';
 import { runNatCheck } from './run-nat-check.ts';
 import { StunExchange } from './stun-exchange.ts';
@@ -29,7 +29,8 @@ export interface NetworkCheckOptions {
   readonly tunnelPort: number;
   /** Whether the socket sends from the tunnel's port. */
   readonly isTunnelPort: boolean;
-  readonly servers: { readonly ipv4: readonly Place[]; readonly ipv6: readonly Place[] };
+  /** Undefined before the service said which there are. */
+  readonly servers: StunServers | undefined;
   readonly relays: readonly KnownRelay[];
   /** Empty for none. */
   readonly homeRelayId: string;
@@ -52,6 +53,7 @@ export async function checkNetwork(options: NetworkCheckOptions): Promise<Networ
     ]);
     const [proxy] = relays.flatMap((relay) => proxyTo(access.proxies, relay) ?? []);
     return {
+      isMapKnown: options.servers !== undefined,
       tunnelPort: options.tunnelPort,
       isTunnelPort: options.isTunnelPort,
       ipv4,
@@ -74,7 +76,7 @@ async function checkFamily(
   options: NetworkCheckOptions,
 ): Promise<FamilyReport> {
   const { clock, isTunnelPort, picture, portSocket, signal, tunnelPort, view } = options;
-  const known = family === 4 ? options.servers.ipv4 : options.servers.ipv6;
+  const known = (family === 4 ? options.servers?.ipv4 : options.servers?.ipv6) ?? [];
   const own = picture.own.usable.filter((address) => address.family === family);
   const [first] = known;
   const socketPort = family === 4 ? portSocket.ports.ipv4 : portSocket.ports.ipv6;
@@ -100,7 +102,7 @@ const HTTPS_PORT = 443;
 function judgeUdp443(
   relays: readonly RelayReport[],
   families: readonly FamilyReport[],
-  { servers }: NetworkCheckOptions,
+  { servers = NO_SERVERS }: NetworkCheckOptions,
 ): Udp443 {
   const is443 = ({ port }: Place): boolean => port === HTTPS_PORT;
   const isSeen = families.some(({ verdict }) => verdict.mapped.some(({ server }) => is443(server)));
@@ -109,14 +111,17 @@ function judgeUdp443(
     isAnswered: udpRoundTripMs !== undefined,
   }));
   if (isSeen || asked.some(({ isThere, isAnswered }) => isThere && isAnswered)) return 'passes';
-  const isKnown = [...servers.ipv4, ...servers.ipv6].some(is443);
+  const [ipv4, ipv6] = families;
+  const isKnown =
+    (ipv4?.isUsable === true && servers.ipv4.some(is443)) ||
+    (ipv6?.isUsable === true && servers.ipv6.some(is443));
   return isKnown || asked.some(({ isThere }) => isThere) ? 'blocked' : 'no-server';
 }
 
 /** Towards the home relay, else the nearest, else a STUN server. */
 async function readMtu(
   relays: readonly RelayReport[],
-  { picture, servers, view }: NetworkCheckOptions,
+  { picture, servers = NO_SERVERS, view }: NetworkCheckOptions,
 ): Promise<PathMtu | undefined> {
   const byHome = relays.toSorted((a, b) => Number(b.isHome) - Number(a.isHome));
   const hosts = byHome.flatMap(({ udpPlaces, origin }) => [

@@ -18,7 +18,7 @@ import {
   type ReflexiveEvent,
   stepReflexive,
 } from './core/reflexive-cycle.ts';
-import { placeText, readStunServers } from './core/stun-servers.ts';
+import { NO_SERVERS, placeText, readStunServers, type StunServers } from './core/stun-servers.ts';
 import { isTunnelActive, NO_ACTIVITY, noteTraffic } from './core/tunnel-activity.ts';
 import type { HostView } from './host-view.ts';
 import { StunExchange } from './stun-exchange.ts';
@@ -63,7 +63,8 @@ export class NetworkSelf {
   readonly #options: NetworkSelfOptions;
   readonly #exchange: StunExchange;
   readonly #abort = new AbortController();
-  #servers: { readonly ipv4: readonly Place[]; readonly ipv6: readonly Place[] } = NO_SERVERS;
+  /** Undefined before the first map. */
+  #servers: StunServers | undefined;
   #tunnel = NO_TUNNEL;
   #activity = NO_ACTIVITY;
   #picture: NetworkPicture | undefined;
@@ -208,16 +209,16 @@ export class NetworkSelf {
     if (!this.#tunnel.isPortShared) return [];
     const has = (family: number): boolean =>
       this.#picture?.own.usable.some((own) => own.family === family) !== false;
-    return [...(has(4) ? this.#servers.ipv4 : []), ...(has(6) ? this.#servers.ipv6 : [])];
+    const { ipv4, ipv6 } = this.#servers ?? NO_SERVERS;
+    return [...(has(4) ? ipv4 : []), ...(has(6) ? ipv6 : [])];
   }
 
   #serverTexts(): string {
-    return [...this.#servers.ipv4, ...this.#servers.ipv6].map(placeText).join();
+    const { ipv4, ipv6 } = this.#servers ?? NO_SERVERS;
+    return [...ipv4, ...ipv6].map(placeText).join();
   }
 }
 
 function textOf({ vpcPrefixes }: TunnelStanding): string {
   return vpcPrefixes.map(formatIpPrefix).join();
 }
-
-const NO_SERVERS = { ipv4: [], ipv6: [] };

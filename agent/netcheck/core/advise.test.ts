@@ -38,6 +38,7 @@ const relay: RelayReport = {
   tlsProblem: '',
 };
 const report: NetworkReport = {
+  isMapKnown: true,
   tunnelPort: 51_820,
   isTunnelPort: true,
   ipv4: family(),
@@ -79,6 +80,7 @@ describe('advice', () => {
       ['no-stun-server'],
     ],
     ['another port than the tunnel has', { isTunnelPort: false }, ['port-not-shared']],
+    ['a service that was not heard of yet', { isMapKnown: false, relays: [] }, ['no-map']],
     ['no relay', { relays: [] }, ['no-relay']],
     [
       'a relay that nothing reaches',

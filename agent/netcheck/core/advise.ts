@@ -12,6 +12,7 @@ export interface Advice {
 
 /** What may stand in the way. */
 export type AdviceCode =
+  | 'no-map'
   | 'no-network'
   | 'udp-blocked'
   | 'hard-nat'
@@ -29,6 +30,7 @@ const NEEDED_MTU_BYTES = 1_360;
 
 /** Advice on a report, the gravest first; empty: nothing stands in the way. Never throws. */
 export function advise(report: NetworkReport): readonly Advice[] {
+  if (!report.isMapKnown) return [NO_MAP];
   const isApart = familiesOf(report).length === 0;
   if (isApart && report.relays.every(({ tlsMs }) => tlsMs === undefined)) return [NO_NETWORK];
   return [
@@ -39,6 +41,11 @@ export function advise(report: NetworkReport): readonly Advice[] {
     ...adviseMtu(report),
   ];
 }
+
+const NO_MAP: Advice = {
+  code: 'no-map',
+  text: 'The service has not said yet which relays and STUN servers there are, so nothing could be asked. See `nexctl nexd status` for why, and check again when it is connected',
+};
 
 const NO_NETWORK: Advice = {
   code: 'no-network',

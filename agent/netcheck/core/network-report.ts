@@ -3,6 +3,8 @@ import type { NatVerdict } from './nat-verdict.ts';
 
 /** What an agent found out about its own place in the network. */
 export interface NetworkReport {
+  /** Whether the service has said which relays and STUN servers there are. */
+  readonly isMapKnown: boolean;
   /** The tunnel's UDP port. */
   readonly tunnelPort: number;
   /** Whether the outside addresses are those of the tunnel's port; else of another port of this machine. */

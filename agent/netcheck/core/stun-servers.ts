@@ -5,11 +5,17 @@ import type { Place } from './nat-verdict.ts';
 /** More servers than this of one family are not kept. */
 const MAX_SERVERS = 16;
 
-/** The STUN servers of a map by family, each once: servers first, which may offer discovery, then relays. Never throws. */
-export function readStunServers(map: Pick<ReachabilityMap, 'relays' | 'stunServers'>): {
+/** STUN servers by family. */
+export interface StunServers {
   readonly ipv4: readonly Place[];
   readonly ipv6: readonly Place[];
-} {
+}
+
+/** None at all. */
+export const NO_SERVERS: StunServers = { ipv4: [], ipv6: [] };
+
+/** The STUN servers of a map by family, each once: servers first, which may offer discovery, then relays. Never throws. */
+export function readStunServers(map: Pick<ReachabilityMap, 'relays' | 'stunServers'>): StunServers {
   const texts = [
     ...map.stunServers.flatMap(({ addresses }) => addresses),
     ...map.relays.flatMap(({ stunAddresses }) => stunAddresses),
