@@ -168,6 +168,23 @@ test('down while the service thinks about the enrolment ends it; forgotten is fo
   expect(said).toEqual(['down: nothing of the tunnel is left']);
 });
 
+test('a check of the network is refused until the device has joined', async () => {
+  const gate = createGate();
+  service.script.enroll = async () => {
+    await gate.pass();
+    return enrolled;
+  };
+  const { run } = up();
+  await gate.reached;
+  await expect(ask((client) => client.checkNetwork({}))).rejects.toMatchObject({
+    code: Status.FAILED_PRECONDITION,
+    details: { reason: 'NOT_JOINED' },
+  });
+  await down();
+  gate.open();
+  await run;
+});
+
 test('down while the tunnel is tried waits for that, so that nothing comes up afterwards', async () => {
   const gate = createGate();
   const createGated = (key: WireGuardPrivateKey): Dataplane => {
